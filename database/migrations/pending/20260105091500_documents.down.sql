@@ -1,0 +1,2 @@
+-- Drops every document. Take a backup first: `cargo xtask db backup`.
+drop table app.document;
