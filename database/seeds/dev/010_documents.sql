@@ -17,8 +17,8 @@ the last verified release; `cargo xtask releases --env staging` shows how it end
 
 # How to roll back
 
-Run `cargo xtask rollback staging --plan` to see which release comes back and what changes, then
-`cargo xtask rollback staging`. Without `--to` it is the last verified release before the live one; with
+To roll a deployment back, run `cargo xtask rollback staging --plan` and see which release comes back and what changes,
+then `cargo xtask rollback staging`. Without `--to` it is the last verified release before the live one; with
 `--to RELEASE` any verified one from `cargo xtask releases --env staging`. The recorded render is applied again, with
 the images and configuration that release ran with.
 

@@ -1,0 +1,127 @@
+"""Finds the passages that answer a question: full text first, trigrams for what is misspelt, titles as a hint.
+
+A passage's score, 0 to 1, is the weighted mean of three numbers of that range:
+- text: ts_rank of the question's words, any of them, in the passage; a word in the heading counts more
+- title: the same in the document's title
+- trigram: word_similarity of the question's words to the passage or its heading
+
+Candidates are what matches the question as a web search (all words, quotes as phrases); where that finds fewer
+documents than asked for, what matches any of the words; passages of documents whose title matches; and passages with
+similar words. A leading minus excludes. The best CANDIDATES of each kind are scored, which bounds the time a common
+word can take.
+"""
+
+import re
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool
+
+CANDIDATES = 200
+
+_EXCLUDED = re.compile(r'(?:(?<=\s)|^)-("[^"]*"|\w[^\s"]*)')
+
+# Names of extensions' functions and operators are written with their schema, so that search_path does not matter.
+# `any_word` is built from lexemes, quoted as tsquery input wants it; it is null when the question has only stop words,
+# and then nothing matches.
+_SEARCH = """
+with question as materialized (
+    select websearch_to_tsquery('english', %(wanted)s) as all_words,
+        (
+            select string_agg('''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''', ' | ')::tsquery
+            from unnest(tsvector_to_array(to_tsvector('english', %(wanted)s))) as lexeme
+        ) as any_word,
+        array_to_string(tsvector_to_array(to_tsvector('english', %(wanted)s)), ' ') as words,
+        websearch_to_tsquery('english', %(excluded)s) as excluded
+), strict as materialized (
+    select id, document_id
+    from app.passage
+    where tsv @@ (select all_words from question) and tsv @@ (select any_word from question)
+    order by ts_rank(tsv, (select any_word from question)) desc
+    limit %(candidates)s
+), loose as materialized (
+    select id
+    from app.passage
+    where tsv @@ (select any_word from question)
+        and (select count(distinct document_id) from strict) < %(limit)s
+    order by ts_rank(tsv, (select any_word from question)) desc
+    limit %(candidates)s
+), titled as materialized (
+    select p.id
+    from app.document as d
+    join app.passage as p on p.document_id = d.id
+    where to_tsvector('english', d.title) @@ (select any_word from question)
+    order by ts_rank(to_tsvector('english', d.title), (select any_word from question)) desc
+    limit %(candidates)s
+), similar_words as materialized (
+    select id
+    from app.passage
+    where (select any_word from question) is not null
+        and (select words from question) operator(public.<%%) body
+    order by public.word_similarity((select words from question), body) desc
+    limit %(candidates)s
+), candidate as (
+    select id from strict
+    union select id from loose
+    union select id from titled
+    union select id from similar_words
+), scored as (
+    select p.id, p.document_id, p.ordinal, p.heading, p.body, d.source, d.title,
+        least(1, (
+            %(weight_text)s * ts_rank('{0.1, 0.2, 0.8, 1}', p.tsv, q.any_word)
+            + %(weight_title)s * ts_rank('{1, 1, 1, 1}', to_tsvector('english', d.title), q.any_word)
+            + %(weight_trigram)s * greatest(
+                public.word_similarity(q.words, p.body),
+                public.word_similarity(q.words, coalesce(p.heading, ''))
+            )
+        ) / (%(weight_text)s + %(weight_title)s + %(weight_trigram)s))::float8 as score
+    from candidate
+    join app.passage as p using (id)
+    join app.document as d on d.id = p.document_id
+    cross join question as q
+    where not p.tsv @@ q.excluded and not to_tsvector('english', d.title) @@ q.excluded
+), placed as (
+    select *,
+        row_number() over (partition by document_id order by score desc, ordinal) as place,
+        max(score) over (partition by document_id) as document_score
+    from scored
+    where score >= %(minimum_score)s
+), answer as (
+    select *, dense_rank() over (order by document_score desc, document_id) as answer_place
+    from placed
+)
+select id, document_id, ordinal, heading, body as text, source, title, score, answer_place
+from answer
+where answer_place <= %(limit)s and place <= %(passages)s
+order by answer_place, place
+"""
+
+
+async def find_answers(
+    pool: AsyncConnectionPool, question: str, limit: int, passages: int, weights: dict[str, float], minimum_score: float
+) -> list[dict[str, Any]]:
+    """At most `limit` answers, one a document, best first, each with its `passages` best passages."""
+    wanted, excluded = _excluding(question)
+    given = {
+        "wanted": wanted,
+        "excluded": " or ".join(excluded),
+        "limit": limit,
+        "passages": passages,
+        "minimum_score": minimum_score,
+        "candidates": CANDIDATES,
+        **weights,
+    }
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_SEARCH, given)
+        rows = await cursor.fetchall()
+    answers: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        document = {"id": row["document_id"], "source": row["source"], "title": row["title"]}
+        passage = {name: row[name] for name in ("id", "ordinal", "heading", "text", "score")}
+        best = {"score": row["score"], "text": row["text"], "document": document, "passages": []}
+        answers.setdefault(row["document_id"], best)["passages"].append({**passage, "document": document})
+    return list(answers.values())
+
+
+def _excluding(question: str) -> tuple[str, list[str]]:
+    """The question without its `-word` and `-"some words"`, and these."""
+    return _EXCLUDED.sub(" ", question), _EXCLUDED.findall(question)
