@@ -2,14 +2,20 @@
 import js from '@eslint/js'
 
 const names = (list) => Object.fromEntries(list.split(' ').map((name) => [name, 'readonly']))
-const both = 'AbortController AbortSignal URL URLSearchParams clearTimeout console fetch performance setTimeout structuredClone'
+const both =
+  'AbortController AbortSignal URL URLSearchParams clearTimeout console fetch performance setTimeout structuredClone'
 
 export default [
   { ignores: ['**/node_modules/**'] },
   js.configs.recommended,
   {
     languageOptions: { ecmaVersion: 2024, sourceType: 'module', globals: names(`${both} Buffer process setImmediate`) },
-    rules: { eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error', 'no-unused-vars': ['error', { argsIgnorePattern: '^_' }] },
+    rules: {
+      eqeqeq: 'error',
+      'no-var': 'error',
+      'prefer-const': 'error',
+      'no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+    },
   },
   {
     files: ['services/api-gateway/src/page/**', 'tests/e2e/**'],

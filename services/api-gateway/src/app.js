@@ -1,7 +1,7 @@
 // The gateway as an application: who may ask (keys.js, rate-limit.js), what a request must look like (validation.js),
 // who answers (upstream.js), and the same form for every error. server.js starts and stops it; tests build their own.
 import { requestId } from '@vital-ops/shared-kernel'
-import Fastify from 'fastify'
+import Fastify, { LogController } from 'fastify'
 import { answerErrors } from './errors.js'
 import { createKeys } from './keys.js'
 import { measure } from './metrics.js'
@@ -14,15 +14,16 @@ import { pageRoutes } from './routes/page.js'
 import { createUpstream } from './upstream.js'
 import { validatorCompiler } from './validation.js'
 
+// Asked every few seconds by machines; a change of readiness is logged by itself.
 const QUIET = new Set(['/healthz', '/readyz', '/metrics', '/v1/status'])
 
 /** `pool` is anything with pg's `query`; `fetch` and `now` can be replaced in tests. */
 export function buildApp({ settings, log, pool, fetch = globalThis.fetch, now = Date.now }) {
   const app = Fastify({
-    loggerInstance: log,
-    disableRequestLogging: true,
+    loggerInstance: log.child({}, { level: 'warn' }), // the framework's own lines; requests are logged below
+    childLoggerFactory: (_logger, { request_id }) => log.child({ request_id }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: (request) => requestId(request.headers['x-request-id']),
-    requestIdLogLabel: 'request_id',
     bodyLimit: settings.body_limit_bytes,
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
@@ -34,22 +35,29 @@ export function buildApp({ settings, log, pool, fetch = globalThis.fetch, now = 
 
   const metrics = measure(app, { settings, pool })
   const upstream = createUpstream({ name: 'ai-engine', url: settings.aiEngineUrl, settings, metrics, fetch })
-  const readiness = createReadiness({ settings, pool, upstream, now })
+  const readiness = createReadiness({ settings, pool, upstream, log, now })
   const services = {
     settings,
     metrics,
     upstream,
     readiness,
     keys: createKeys({ pool, settings, now }),
-    rateLimit: createRateLimit({ settings, now }),
+    rateLimit: createRateLimit({ now }),
   }
-  app.decorate('beginShutdown', () => readiness.beginShutdown())
+  let isShuttingDown = false
+  app.decorate('beginShutdown', () => {
+    isShuttingDown = true
+    readiness.beginShutdown()
+  })
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
   })
+  app.addHook('onSend', async (request, reply) => {
+    if (isShuttingDown) reply.header('connection', 'close') // else the client's idle connection would hold up the end
+  })
   app.addHook('onResponse', async (request, reply) => {
-    const level = reply.statusCode >= 500 ? 'error' : QUIET.has(request.routeOptions.url) ? 'debug' : 'info'
+    const level = QUIET.has(request.routeOptions.url) ? 'debug' : reply.statusCode >= 500 ? 'error' : 'info'
     request.log[level]('request', {
       method: request.method,
       route: request.routeOptions.url ?? 'unmatched',

@@ -13,7 +13,11 @@ export function createKeys({ pool, settings, now = Date.now }) {
   async function lookUp(sha256) {
     const { rows } = await pool.query({ name: 'api-key', text: QUERY, values: [sha256] })
     const client = rows[0]
-      ? { id: String(rows[0].id), name: rows[0].name, limit: rows[0].rate_limit_per_minute ?? settings.rate_limit_per_minute }
+      ? {
+          id: String(rows[0].id),
+          name: rows[0].name,
+          limit: rows[0].rate_limit_per_minute ?? settings.rate_limit_per_minute,
+        }
       : null
     if (remembered.size >= MOST_REMEMBERED) remembered.delete(remembered.keys().next().value)
     if (lifetime > 0) remembered.set(sha256, { client, until: now() + lifetime })

@@ -7,7 +7,11 @@ export function buildOpenapi({ version }) {
   const schemas = loadSchemas()
   return {
     openapi: '3.1.0',
-    info: { title: 'vital-ops API', version, description: 'Ask the documents of the operations workspace, and keep them.' },
+    info: {
+      title: 'vital-ops API',
+      version,
+      description: 'Ask the documents of the operations workspace, and keep them.',
+    },
     servers: [{ url: '/' }],
     tags: [{ name: 'answers' }, { name: 'documents' }, { name: 'operations', description: 'Open, without a key' }],
     security: [{ apiKey: [] }],
@@ -40,7 +44,10 @@ export function buildOpenapi({ version }) {
       '/v1/status': { get: open('status', 'State of the system', { 200: json('The state', 'status') }) },
       '/healthz': { get: open('health', 'The process answers', { 200: json('It does', 'health') }) },
       '/readyz': {
-        get: open('readiness', 'It can do its work', { 200: json('Ready', 'readiness'), 503: json('Not ready', 'readiness') }),
+        get: open('readiness', 'It can do its work', {
+          200: json('Ready', 'readiness'),
+          503: json('Not ready', 'readiness'),
+        }),
       },
       '/metrics': {
         get: open('metrics', 'Metrics for Prometheus', {
@@ -79,14 +86,25 @@ const REFUSED_BODY = { 413: refused('The body is too large'), 415: refused('The 
 const REFUSED = {
   400: refused('Not as the schema says; `errors` names the place'),
   401: refused('No key, an unknown or a revoked one'),
-  429: refused('Over the rate limit of the key', ['retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']),
+  429: refused('Over the rate limit of the key', [
+    'retry-after',
+    'ratelimit-limit',
+    'ratelimit-remaining',
+    'ratelimit-reset',
+  ]),
   502: refused('ai-engine cannot be reached or failed'),
   503: refused('The database or ai-engine is not ready', ['retry-after']),
   504: refused('ai-engine did not answer in time'),
 }
 
 const body = (name) => ({ required: true, content: { 'application/json': { schema: schema(name) } } })
-const open = (operationId, summary, responses) => ({ tags: ['operations'], operationId, summary, security: [], responses })
+const open = (operationId, summary, responses) => ({
+  tags: ['operations'],
+  operationId,
+  summary,
+  security: [],
+  responses,
+})
 const secured = (tag, operationId, summary, { responses, ...rest }) => ({
   tags: [tag],
   operationId,

@@ -7,9 +7,10 @@ import { upstreamReason } from './upstream.js'
 const GOOD_FOR_MS = 500
 const ENGINE_TIMEOUT_MS = 3000
 
-export function createReadiness({ settings, pool, upstream, now = Date.now }) {
+export function createReadiness({ settings, pool, upstream, log, now = Date.now }) {
   let isShuttingDown = false
   let last = { until: 0 }
+  let said
 
   async function checkDatabase() {
     try {
@@ -50,7 +51,17 @@ export function createReadiness({ settings, pool, upstream, now = Date.now }) {
 
   async function look() {
     const [database, engine] = await Promise.all([checkDatabase(), checkEngine()])
-    return [...database, engine]
+    const found = [...database, engine]
+    logChange(found.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`))
+    return found
+  }
+
+  function logChange(failed) {
+    const state = failed.join('; ')
+    if (state === said) return
+    said = state
+    if (state) log.warn('not ready', { reasons: failed })
+    else log.info('ready')
   }
 
   function checks() {

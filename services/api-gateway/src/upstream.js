@@ -78,6 +78,10 @@ export function createUpstream({ name, url, settings, metrics, fetch }) {
 export function upstreamReason(error) {
   if (error.name === 'TimeoutError') return 'no answer in time'
   const code = error.cause?.code ?? error.cause?.errors?.[0]?.code
-  const reasons = { ECONNREFUSED: 'connection refused', ENOTFOUND: 'its host is not known', ECONNRESET: 'connection lost' }
+  const reasons = {
+    ECONNREFUSED: 'connection refused',
+    ENOTFOUND: 'its host is not known',
+    ECONNRESET: 'connection lost',
+  }
   return reasons[code] ?? 'not reachable'
 }

@@ -67,7 +67,9 @@ export class Configuration {
     const given = parseSettings(this.#read('SERVICE_SETTINGS') ?? '{}')
     for (const name of Object.keys(given)) {
       if (!Object.hasOwn(known, name)) {
-        throw new ConfigurationError(`setting \`${name}\` is not known; known are ${Object.keys(known).sort().join(', ')}`)
+        throw new ConfigurationError(
+          `setting \`${name}\` is not known; known are ${Object.keys(known).sort().join(', ')}`,
+        )
       }
     }
     return Object.fromEntries(Object.entries(known).map(([name, rule]) => [name, setting(name, rule, given[name])]))
@@ -87,7 +89,9 @@ export class Configuration {
 
   #fallback(key, fallback) {
     if (fallback === undefined) {
-      throw new ConfigurationError(`\`${key}\` is not set; set ${key}, or ${key}_FILE to the path of a file with its value`)
+      throw new ConfigurationError(
+        `\`${key}\` is not set; set ${key}, or ${key}_FILE to the path of a file with its value`,
+      )
     }
     return fallback
   }

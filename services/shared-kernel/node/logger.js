@@ -74,7 +74,8 @@ function plain() {
   const above = []
   return function (_key, value) {
     if (typeof value === 'bigint') return value.toString()
-    if (value instanceof Error) return { name: value.name, message: value.message, code: value.code, stack: value.stack }
+    if (value instanceof Error)
+      return { name: value.name, message: value.message, code: value.code, stack: value.stack }
     if (value === null || typeof value !== 'object') return value
     while (above.length > 0 && above.at(-1) !== this) above.pop()
     if (above.includes(value)) return '[circular]'

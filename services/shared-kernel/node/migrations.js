@@ -8,7 +8,9 @@ const plain = (version) => String(version).replace(/^0+(?=\d)/, '')
 /** The versions under `folder`/pending and `folder`/applied, in order; a missing subfolder holds none. */
 export function migrationVersions(folder) {
   const entries = readdirSync(folder)
-  const files = ['applied', 'pending'].filter((name) => entries.includes(name)).flatMap((name) => readdirSync(join(folder, name)))
+  const files = ['applied', 'pending']
+    .filter((name) => entries.includes(name))
+    .flatMap((name) => readdirSync(join(folder, name)))
   const versions = files.map((file) => VERSIONED.exec(file)?.[1]).filter((version) => version !== undefined)
   return [...new Set(versions)].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
 }

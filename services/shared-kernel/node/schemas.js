@@ -8,6 +8,8 @@ export const schemaId = (name) => `urn:vital-ops:schema:${name}`
 export function loadSchemas() {
   const names = readdirSync(FOLDER).filter((file) => file.endsWith('.json'))
   return Object.fromEntries(
-    names.sort().map((file) => [file.slice(0, -'.json'.length), JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8'))]),
+    names
+      .sort()
+      .map((file) => [file.slice(0, -'.json'.length), JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8'))]),
   )
 }

@@ -26,10 +26,12 @@ function showProblem(text, requestId) {
 
 function inWords(status, body, headers) {
   if (status === 401) return 'This API key is not known, or was revoked. Check it, or ask for a new one.'
-  if (status === 429) return `Too many questions with this key. Try again in ${headers.get('retry-after') ?? 'a few'} seconds.`
+  if (status === 429)
+    return `Too many questions with this key. Try again in ${headers.get('retry-after') ?? 'a few'} seconds.`
   if (status === 400) return `The question cannot be used: ${body.detail ?? 'it does not have the right form'}.`
   if (status === 504) return 'No answer came in time. Try again.'
-  if (status >= 500) return `Answers are not available right now: ${body.detail ?? 'the system is not ready'}. Try again in a moment.`
+  if (status >= 500)
+    return `Answers are not available right now: ${body.detail ?? 'the system is not ready'}. Try again in a moment.`
   return body.detail ?? `The question was refused (${status}).`
 }
 
@@ -44,7 +46,9 @@ async function ask(text, apiKey) {
     })
   } catch (error) {
     const isLate = error.name === 'TimeoutError'
-    throw new Error(isLate ? 'No answer came in time. Try again.' : 'The server cannot be reached. Is your connection up?')
+    throw new Error(
+      isLate ? 'No answer came in time. Try again.' : 'The server cannot be reached. Is your connection up?',
+    )
   }
   const body = await response.json().catch(() => ({}))
   if (response.ok) return body
@@ -73,7 +77,9 @@ function answerElement({ score, document: from, passages }) {
   const item = element('li', { className: 'answer' }, element('h3', { text: from.title }), source, passageElement(best))
   if (more.length > 0) {
     const count = more.length === 1 ? '1 more passage' : `${more.length} more passages`
-    item.append(element('details', {}, element('summary', { text: `${count} of this document` }), ...more.map(passageElement)))
+    item.append(
+      element('details', {}, element('summary', { text: `${count} of this document` }), ...more.map(passageElement)),
+    )
   }
   return item
 }
@@ -161,7 +167,13 @@ function serviceElement(service) {
   const [sign, words] = MARKS[level]
   const mark = element('span', { className: `mark ${level}`, 'aria-hidden': 'true', text: sign })
   const detail = service.detail === words ? words : `${words}: ${service.detail}`
-  return element('li', {}, mark, element('strong', { text: service.name }), element('span', { className: 'detail', text: detail }))
+  return element(
+    'li',
+    {},
+    mark,
+    element('strong', { text: service.name }),
+    element('span', { className: 'detail', text: detail }),
+  )
 }
 
 function summarize(text, level) {
@@ -178,7 +190,11 @@ async function refresh() {
     const failing = services.filter(({ ready }) => !ready)
     at('services').replaceChildren(...services.map(serviceElement))
     if (failing.length === 0) summarize('All ready', 'good')
-    else summarize(`Not ready: ${failing.map(({ name }) => name).join(', ')}`, failing.some(({ live }) => !live) ? 'bad' : 'warn')
+    else
+      summarize(
+        `Not ready: ${failing.map(({ name }) => name).join(', ')}`,
+        failing.some(({ live }) => !live) ? 'bad' : 'warn',
+      )
     at('state-time').textContent = `Last looked at ${new Date().toLocaleTimeString()}`
     at('environment').textContent = environment
     at('environment').classList.toggle('production', environment === 'production')

@@ -43,7 +43,12 @@ export async function apiRoutes(app, { settings, metrics, upstream, keys, rateLi
   const pass = (path, { isSafe }) =>
     async function (request, reply) {
       const body = request.body === undefined || request.body === null ? undefined : JSON.stringify(request.body)
-      const { status, type, text } = await upstream.request(path(request), { method: request.method, body, id: request.id, isSafe })
+      const { status, type, text } = await upstream.request(path(request), {
+        method: request.method,
+        body,
+        id: request.id,
+        isSafe,
+      })
       reply.code(status)
       if (status === 204) return reply.send()
       return reply.type(type.startsWith('application/problem+json') ? PROBLEM_TYPE : type).send(text)

@@ -9,7 +9,8 @@ const folder = mkdtempSync(join(tmpdir(), 'configuration-'))
 after(() => rmSync(folder, { recursive: true }))
 
 const from = (environment) => new Configuration(environment)
-const fails = (read, pattern) => assert.throws(read, (error) => error instanceof ConfigurationError && pattern.test(error.message))
+const fails = (read, pattern) =>
+  assert.throws(read, (error) => error instanceof ConfigurationError && pattern.test(error.message))
 
 test('reads each kind', () => {
   const configuration = from({ A: 'text', B: '42', C: 'yes', D: '1.5s', E: 'postgres://app:pw@db/x?host=%2Ftmp%2Fa' })
@@ -17,7 +18,10 @@ test('reads each kind', () => {
   assert.equal(configuration.integer('B'), 42)
   assert.equal(configuration.boolean('C'), true)
   assert.equal(configuration.duration('D'), 1500)
-  assert.equal(configuration.url('E', { protocols: ['postgres:', 'postgresql:'] }), 'postgres://app:pw@db/x?host=%2Ftmp%2Fa')
+  assert.equal(
+    configuration.url('E', { protocols: ['postgres:', 'postgresql:'] }),
+    'postgres://app:pw@db/x?host=%2Ftmp%2Fa',
+  )
 })
 
 test('a key that is not set, or empty, takes the default or is an error with the remedy', () => {

@@ -15,17 +15,27 @@ test('one JSON object a line, with the service and the time in UTC', () => {
   assert.equal(lines[0].indexOf('\n'), lines[0].length - 1)
   const { time, ...rest } = JSON.parse(lines[0])
   assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-  assert.deepEqual(rest, { level: 'info', service: 'api-gateway', environment: 'dev', version: 'v1', message: 'listening\nhere', port: 8080 })
+  assert.deepEqual(rest, {
+    level: 'info',
+    service: 'api-gateway',
+    environment: 'dev',
+    version: 'v1',
+    message: 'listening\nhere',
+    port: 8080,
+  })
 })
 
-test('levels, and a child that adds its fields and cannot forge the line\'s own', () => {
+test("levels, and a child that adds its fields and cannot forge the line's own", () => {
   const { lines, log } = logger('warn')
   const child = log.child({ request_id: 'r-1' })
   child.info('left out')
   child.error({ level: 'info', service: 'forged' }, 'as pino takes it')
   assert.equal(lines.length, 1)
   const line = JSON.parse(lines[0])
-  assert.deepEqual([line.level, line.service, line.request_id, line.message], ['error', 'api-gateway', 'r-1', 'as pino takes it'])
+  assert.deepEqual(
+    [line.level, line.service, line.request_id, line.message],
+    ['error', 'api-gateway', 'r-1', 'as pino takes it'],
+  )
 })
 
 test('errors, big integers and circular values do not break a line', () => {

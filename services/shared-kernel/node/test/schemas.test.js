@@ -55,7 +55,11 @@ const refused = [
   ['problem', 'a request id with a line break', { ...example('problem'), request_id: 'a\nb' }],
   ['health', 'another status', { ...example('health'), status: 'fine' }],
   ['readiness', 'a check without detail', { status: 'ready', checks: [{ name: 'database', ok: true }] }],
-  ['status', 'a service without readiness', { ...example('status'), services: [{ name: 'x', live: true, detail: '' }] }],
+  [
+    'status',
+    'a service without readiness',
+    { ...example('status'), services: [{ name: 'x', live: true, detail: '' }] },
+  ],
 ]
 for (const [name, what, value] of refused) {
   test(`${name}: refuses ${what}`, () => assert.equal(validate(name, value), false))
@@ -68,6 +72,9 @@ test('lengths count characters, not code units, as Python and PostgreSQL do', ()
 test('a body of blanks is refused in time that grows with its length only', () => {
   const start = performance.now()
   assert.equal(validate('document-request', { ...example('document-request'), body: ' '.repeat(200_000) }), false)
-  assert.equal(validate('document-request', { ...example('document-request'), body: `${' a'.repeat(99_000)}\u0000` }), false)
+  assert.equal(
+    validate('document-request', { ...example('document-request'), body: `${' a'.repeat(99_000)}\u0000` }),
+    false,
+  )
   assert.ok(performance.now() - start < 1000)
 })
