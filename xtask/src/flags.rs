@@ -1,0 +1,443 @@
+//! The whole command line as one page. Help, the overview, completions and did-you-mean are all cut from it.
+//!
+//! A verb of a family carries its family's name (`services-start`), because xflags makes one type a name; cli.rs
+//! takes `services start` from the user and shows it that way.
+
+xflags::xflags! {
+    src "./src/flags.rs"
+
+    /// Operations of this workspace: one typed entrypoint for everything one does to it.
+    cmd xtask {
+        /// The workspace's folder, where it is not the one of this program
+        optional --workspace folder: String
+        /// Show every command before it runs
+        optional -v, --verbose
+
+        /// What there is, what is running, what is pending, what one may want next
+        cmd overview {
+            /// One object: groups, environments, services
+            optional --json
+        }
+
+        /// Make this clone work: dependencies, database, services, health
+        ///
+        /// Runs in this order: tools checked; side by side the dependencies of services, PostgreSQL and cargo's crates;
+        /// .env.dev made; database migrated and seeded; services built and started; health. A second run changes nothing.
+        cmd setup {
+        }
+
+        /// Check tools, ports, disk, database and configuration; name each problem with its fix
+        cmd doctor {
+            /// One object: {ok, checks: [{name, ok, detail, hint}]}
+            optional --json
+        }
+
+        /// Build what changed since the last build, by content
+        cmd build {
+            /// Only these services and libraries
+            repeated service: String
+            /// Say why each one is stale or not, and build nothing
+            optional --explain
+            /// One object: {services: [{name, stale, reasons}]}; with --explain only
+            optional --json
+        }
+
+        /// Run tests: xtask's own, each service's, and the suites in tests/
+        ///
+        /// Without a name: everything but suites that say `by_default: false` (performance). Tests have a database and
+        /// ports of their own; a running dev stack is not touched.
+        cmd test {
+            /// Only these: `xtask`, a service, or a suite in tests/
+            repeated name: String
+        }
+
+        /// What CI runs, in CI's order
+        ///
+        /// Runs in this order: formatting and lint of xtask and of each service, configuration check, test.
+        cmd ci {
+        }
+
+        /// Start, stop and watch the services of this machine
+        cmd services {
+            /// Bring the services up: dependencies first, changed ones restarted, others left alone
+            cmd services-start {
+                /// Only these, and what they depend on
+                repeated service: String
+                /// Stay, show the logs, and stop the services on Ctrl-C
+                optional --foreground
+                /// Show what would be done; exit 3 when there is something
+                optional --plan
+                /// Seconds to wait for each service to be ready (default 60)
+                optional --wait seconds: u64
+            }
+            /// Stop the services, dependents first
+            cmd services-stop {
+                /// Only these, and what depends on them
+                repeated service: String
+            }
+            /// Stop and start the services
+            cmd services-restart {
+                /// Only these
+                repeated service: String
+                /// Seconds to wait for each service to be ready (default 60)
+                optional --wait seconds: u64
+            }
+            /// What runs: process, port, since when
+            cmd services-status {
+                /// Only these
+                repeated service: String
+                /// One object: {services: [{name, state, pid, port, since, stale}]}
+                optional --json
+            }
+            /// Show the services' logs
+            cmd services-logs {
+                /// Only these
+                repeated service: String
+                /// Go on as lines are written
+                optional -f, --follow
+                /// How many lines of each to begin with (default 50)
+                optional -n, --lines count: usize
+                /// Only lines that hold this text
+                optional --grep text: String
+            }
+        }
+
+        /// Probe the services and the database
+        cmd health {
+            /// Of this environment (default dev)
+            optional --env env: String
+            /// One object: {environment, healthy, services, database, migrations}
+            optional --json
+            /// Wait up to this many seconds until all is well
+            optional --wait seconds: u64
+            /// Probe again every two seconds until Ctrl-C
+            optional --watch
+        }
+
+        /// Show and check the configuration of an environment
+        cmd config {
+            /// The effective environment, each value with its source, secrets masked
+            cmd config-show {
+                /// Of this environment (default dev)
+                optional --env env: String
+                /// One object: {environment, keys: [{key, value, source, type, required, sensitive, documentation}]}
+                optional --json
+            }
+            /// Check environments, services and suites; exit 2 with file:line:column when one cannot be used
+            cmd config-check {
+                /// Only this environment (default: every one that has values, and all schemas)
+                optional --env env: String
+                /// One object: {ok, findings: [{severity, file, line, column, message, hint}]}
+                optional --json
+            }
+        }
+
+        /// Bring the database's schema up to date
+        cmd migrate {
+            /// Of this environment (default dev)
+            optional --env env: String
+            /// Apply pending migrations (the default verb)
+            cmd migrate-up {
+                /// Only show what would be applied; exit 3 when there is something
+                optional --plan
+                /// One object: {applied: [{version, name, duration_ms}]}
+                optional --json
+                /// Stop after this version
+                optional --to version: String
+                /// Seconds to wait for the server to answer (default 10)
+                optional --wait seconds: u64
+                /// Seconds to wait for the lock (default 0: busy is exit 5)
+                optional --lock-wait seconds: u64
+            }
+            /// Which migrations are applied, pending or changed
+            cmd migrate-status {
+                /// One object: {migrations: [{version, name, state, applied_at}]}
+                optional --json
+            }
+            /// Write a new migration file in database/migrations/pending
+            cmd migrate-new {
+                /// A few words, such as add_api_keys
+                required name: String
+            }
+        }
+
+        /// Everything else one does to a database
+        cmd db {
+            /// Of this environment (default dev)
+            optional --env env: String
+            /// Run a query of database/queries, read-only
+            cmd db-query {
+                /// The query's name; without one, the queries there are
+                optional name: String
+                /// Its parameters as key=value
+                repeated parameter: String
+                /// How to print rows: table (default), json or csv
+                optional --format format: String
+            }
+            /// Load the environment's seeds; running it again changes nothing
+            cmd db-seed {
+            }
+            /// Open psql on the environment's database
+            cmd db-shell {
+                /// As the services' role instead of the owner
+                optional --as-service
+            }
+            /// Drop the database, and make, migrate and seed it anew; dev only
+            cmd db-reset {
+                /// Do not ask
+                optional --yes
+            }
+        }
+
+        /// Remove what can be rebuilt; never backups, releases or journals
+        cmd clean {
+            /// Also stop the services and, asked or with --yes, remove the dev database
+            optional --all
+            /// Show what would be removed; exit 3 when there is something
+            optional --plan
+            /// Do not ask
+            optional --yes
+        }
+
+        /// Print a completion script
+        cmd completions {
+            /// bash, zsh or fish
+            required shell: String
+        }
+    }
+}
+
+// generated start
+// The following code is generated by `xflags` macro.
+// Run `env UPDATE_XFLAGS=1 cargo build` to regenerate.
+#[derive(Debug)]
+pub struct Xtask {
+    pub workspace: Option<String>,
+    pub verbose: bool,
+    pub subcommand: XtaskCmd,
+}
+
+#[derive(Debug)]
+pub enum XtaskCmd {
+    Overview(Overview),
+    Setup(Setup),
+    Doctor(Doctor),
+    Build(Build),
+    Test(Test),
+    Ci(Ci),
+    Services(Services),
+    Health(Health),
+    Config(Config),
+    Migrate(Migrate),
+    Db(Db),
+    Clean(Clean),
+    Completions(Completions),
+}
+
+#[derive(Debug)]
+pub struct Overview {
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct Setup;
+
+#[derive(Debug)]
+pub struct Doctor {
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct Build {
+    pub service: Vec<String>,
+
+    pub explain: bool,
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct Test {
+    pub name: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct Ci;
+
+#[derive(Debug)]
+pub struct Services {
+    pub subcommand: ServicesCmd,
+}
+
+#[derive(Debug)]
+pub enum ServicesCmd {
+    ServicesStart(ServicesStart),
+    ServicesStop(ServicesStop),
+    ServicesRestart(ServicesRestart),
+    ServicesStatus(ServicesStatus),
+    ServicesLogs(ServicesLogs),
+}
+
+#[derive(Debug)]
+pub struct ServicesStart {
+    pub service: Vec<String>,
+
+    pub foreground: bool,
+    pub plan: bool,
+    pub wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct ServicesStop {
+    pub service: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct ServicesRestart {
+    pub service: Vec<String>,
+
+    pub wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct ServicesStatus {
+    pub service: Vec<String>,
+
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct ServicesLogs {
+    pub service: Vec<String>,
+
+    pub follow: bool,
+    pub lines: Option<usize>,
+    pub grep: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Health {
+    pub env: Option<String>,
+    pub json: bool,
+    pub wait: Option<u64>,
+    pub watch: bool,
+}
+
+#[derive(Debug)]
+pub struct Config {
+    pub subcommand: ConfigCmd,
+}
+
+#[derive(Debug)]
+pub enum ConfigCmd {
+    ConfigShow(ConfigShow),
+    ConfigCheck(ConfigCheck),
+}
+
+#[derive(Debug)]
+pub struct ConfigShow {
+    pub env: Option<String>,
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct ConfigCheck {
+    pub env: Option<String>,
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct Migrate {
+    pub env: Option<String>,
+    pub subcommand: MigrateCmd,
+}
+
+#[derive(Debug)]
+pub enum MigrateCmd {
+    MigrateUp(MigrateUp),
+    MigrateStatus(MigrateStatus),
+    MigrateNew(MigrateNew),
+}
+
+#[derive(Debug)]
+pub struct MigrateUp {
+    pub plan: bool,
+    pub json: bool,
+    pub to: Option<String>,
+    pub wait: Option<u64>,
+    pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct MigrateStatus {
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct MigrateNew {
+    pub name: String,
+}
+
+#[derive(Debug)]
+pub struct Db {
+    pub env: Option<String>,
+    pub subcommand: DbCmd,
+}
+
+#[derive(Debug)]
+pub enum DbCmd {
+    DbQuery(DbQuery),
+    DbSeed(DbSeed),
+    DbShell(DbShell),
+    DbReset(DbReset),
+}
+
+#[derive(Debug)]
+pub struct DbQuery {
+    pub name: Option<String>,
+    pub parameter: Vec<String>,
+
+    pub format: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct DbSeed;
+
+#[derive(Debug)]
+pub struct DbShell {
+    pub as_service: bool,
+}
+
+#[derive(Debug)]
+pub struct DbReset {
+    pub yes: bool,
+}
+
+#[derive(Debug)]
+pub struct Clean {
+    pub all: bool,
+    pub plan: bool,
+    pub yes: bool,
+}
+
+#[derive(Debug)]
+pub struct Completions {
+    pub shell: String,
+}
+
+impl Xtask {
+    #[allow(dead_code)]
+    pub fn from_env_or_exit() -> Self {
+        Self::from_env_or_exit_()
+    }
+
+    #[allow(dead_code)]
+    pub fn from_env() -> xflags::Result<Self> {
+        Self::from_env_()
+    }
+
+    #[allow(dead_code)]
+    pub fn from_vec(args: Vec<std::ffi::OsString>) -> xflags::Result<Self> {
+        Self::from_vec_(args)
+    }
+}
+// generated end

@@ -1,0 +1,73 @@
+//! `config show|check`: the effective environment, and whether the configuration can be used.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::flags::{ConfigCheck, ConfigShow};
+use crate::ui::{self, Exit, Finding, has_errors};
+use crate::workspace::service::Services;
+use crate::workspace::suite::Suite;
+use crate::workspace::{Environment, Workspace};
+
+/// Every key with its value and source. What cannot be used is reported too, but shown first.
+pub fn show(workspace: &Workspace, flags: ConfigShow) -> Result<Exit> {
+    let name = flags.env.unwrap_or_else(|| "dev".to_owned());
+    let (environment, findings) = Environment::read(workspace, &name)?;
+    if flags.json {
+        ui::json(&environment.to_json());
+    } else {
+        let rows = environment.settings().iter().map(|setting| {
+            let declared = &setting.declaration;
+            let value = if setting.value.is_empty() { "-".to_owned() } else { setting.shown() };
+            vec![declared.key.clone(), value, setting.source.to_string(), declared.documentation.clone()]
+        });
+        ui::out(&ui::table(&["KEY", "VALUE", "FROM", "WHAT IT IS"], &rows.collect::<Vec<_>>()));
+    }
+    findings.iter().for_each(ui::finding);
+    Ok(if has_errors(&findings) { Exit::Usage } else { Exit::Done })
+}
+
+/// Environments, services and suites; everything that is wrong, in one go.
+pub fn check(workspace: &Workspace, flags: ConfigCheck) -> Result<Exit> {
+    let mut findings = Vec::new();
+    let names = match &flags.env {
+        Some(name) => vec![name.clone()],
+        None => workspace.environment_names(),
+    };
+    let (services, problems) = Services::read(workspace)?;
+    findings.extend(problems);
+    for name in &names {
+        let (environment, problems) = Environment::read(workspace, name)?;
+        // A schema without values is fine as long as nobody deploys it: only what it declares is checked.
+        let has_values = flags.env.is_some() || workspace.environment_values(name).is_file();
+        let of_schema = |finding: &Finding| !finding.message.contains("has no value");
+        findings.extend(problems.into_iter().filter(|finding| has_values || of_schema(finding)));
+        for service in services.all() {
+            for key in service.env.iter().filter(|key| !environment.declares(key)) {
+                let message =
+                    format!("{} wants the key `{key}`, which .env.{name}.example does not declare", service.name);
+                findings.push(Finding::error(message).at(service.place(&format!("env.{key}"))));
+            }
+        }
+    }
+    for name in workspace.suite_names() {
+        if let Err(error) = Suite::load(workspace, &name) {
+            findings.extend(
+                error.downcast_ref::<ui::Failure>().map(|failure| failure.findings().to_vec()).unwrap_or_default(),
+            );
+        }
+    }
+    let ok = !has_errors(&findings);
+    if flags.json {
+        ui::json(&json!({"ok": ok, "findings": findings.iter().map(Finding::to_json).collect::<Vec<_>>()}));
+    } else {
+        findings.iter().for_each(ui::finding);
+        let verdict = if ok { "can be used" } else { "cannot be used" };
+        ui::say(&format!(
+            "the configuration {verdict}: {} environments, {} services",
+            names.len(),
+            services.all().len()
+        ));
+    }
+    Ok(if ok { Exit::Done } else { Exit::Usage })
+}

@@ -1,0 +1,181 @@
+//! The few calls into the kernel that std does not offer, made safe: sessions, signals, process facts from /proc.
+#![expect(unsafe_code, reason = "the only module that calls libc; each call says why it is sound")]
+
+use std::time::Duration;
+
+/// A signal this program sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Ask to end.
+    Term,
+    /// PostgreSQL's fast shutdown.
+    Int,
+    /// PostgreSQL's immediate shutdown.
+    Quit,
+    /// End without asking.
+    Kill,
+}
+
+impl Signal {
+    fn number(self) -> i32 {
+        match self {
+            Signal::Term => libc::SIGTERM,
+            Signal::Int => libc::SIGINT,
+            Signal::Quit => libc::SIGQUIT,
+            Signal::Kill => libc::SIGKILL,
+        }
+    }
+    pub fn name(self) -> &'static str {
+        match self {
+            Signal::Term => "TERM",
+            Signal::Int => "INT",
+            Signal::Quit => "QUIT",
+            Signal::Kill => "KILL",
+        }
+    }
+    pub fn from_name(name: &str) -> Option<Signal> {
+        [Signal::Term, Signal::Int, Signal::Quit, Signal::Kill].into_iter().find(|signal| signal.name() == name)
+    }
+}
+
+/// Sends a signal to one process. A process that is gone is no error.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = valid(pid) {
+        // SAFETY: kill takes no pointers.
+        unsafe { libc::kill(pid, signal.number()) };
+    }
+}
+
+/// Sends a signal to every process of a group. A group that is gone is no error.
+pub fn signal_group(group: u32, signal: Signal) {
+    if let Some(group) = valid(group) {
+        // SAFETY: kill takes no pointers; a negative id names a group, and `valid` excludes 0 and 1.
+        unsafe { libc::kill(-group, signal.number()) };
+    }
+}
+
+/// Pids this program may signal: never 0 (own group), 1 (init) or what does not fit.
+fn valid(pid: u32) -> Option<i32> {
+    i32::try_from(pid).ok().filter(|pid| *pid > 1)
+}
+
+/// Makes this process the leader of a new session without a terminal.
+pub fn new_session() -> std::io::Result<()> {
+    // SAFETY: setsid takes no arguments.
+    if unsafe { libc::setsid() } == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// True for root.
+pub fn is_root() -> bool {
+    // SAFETY: geteuid cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// The effective user id.
+pub fn user_id() -> u32 {
+    // SAFETY: geteuid cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Bytes free for this user on the file system of `path`.
+pub fn free_bytes(path: &camino::Utf8Path) -> Option<u64> {
+    let path = std::ffi::CString::new(path.as_str()).ok()?;
+    // SAFETY: an all-zero statvfs is a valid value to be overwritten; both pointers outlive the call.
+    let facts = unsafe {
+        let mut facts: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(path.as_ptr(), &raw mut facts) == 0).then_some(facts)?
+    };
+    Some(facts.f_bavail.saturating_mul(facts.f_frsize))
+}
+
+/// Columns of the terminal on stderr.
+pub fn terminal_columns() -> Option<usize> {
+    // SAFETY: an all-zero winsize is a valid value to be overwritten; the pointer outlives the call.
+    let size = unsafe {
+        let mut size: libc::winsize = std::mem::zeroed();
+        (libc::ioctl(2, libc::TIOCGWINSZ, &raw mut size) == 0).then_some(size)?
+    };
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// A process as the kernel tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessFacts {
+    pub pid: u32,
+    pub parent: u32,
+    pub session: u32,
+    /// Clock ticks since boot; with the pid and the boot id it names one process for ever.
+    pub start_time: u64,
+    /// Ended, but not yet collected by its parent.
+    pub is_zombie: bool,
+}
+
+/// Reads /proc/PID/stat; None when there is no such process.
+pub fn process(pid: u32) -> Option<ProcessFacts> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command stands in parentheses and may hold anything, so fields count from the last ')'.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(ProcessFacts {
+        pid,
+        parent: u32::try_from(number(1)?).ok()?,
+        session: u32::try_from(number(3)?).ok()?,
+        start_time: number(19)?,
+        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+    })
+}
+
+/// Every process that can be seen.
+pub fn processes() -> Vec<ProcessFacts> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(process).collect()
+}
+
+/// The command line of a process, shortened to what fits a message; empty when it may not be read.
+pub fn command_line(pid: u32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<String> = bytes
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    words.join(" ").chars().take(120).collect()
+}
+
+/// The value of an environment variable of another process of this user.
+pub fn environment_of(pid: u32, name: &str) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    bytes.split(|byte| *byte == 0).find_map(|entry| {
+        let entry = String::from_utf8_lossy(entry);
+        entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+    })
+}
+
+/// Changes with every boot of the machine.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// Random bytes from the kernel as lower-case hex.
+pub fn random_hex(bytes: usize) -> std::io::Result<String> {
+    let mut buffer = vec![0u8; bytes];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut buffer)?;
+    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Polls `ready` until it is true or the time is over; the pause grows from 5 ms to 100 ms.
+pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
+    let started = std::time::Instant::now();
+    let mut pause = Duration::from_millis(5);
+    loop {
+        if ready() {
+            return true;
+        }
+        if started.elapsed() >= limit {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 3 / 2).min(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,270 @@
+//! An environment: its schema (`.env.<env>.example`), its values (`.env.<env>`), what CI overrides, and the effective
+//! result, each value with its source.
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+use serde_json::{Value as Json, json};
+
+use super::Workspace;
+use super::dotenv::{self, Declaration};
+use crate::tools::{files, os};
+use crate::ui::{Failure, Finding, Place, has_errors, redact, suggest};
+
+/// Keys that decide which target is meant, or how well it is protected: a process variable must not change them.
+const PINNED: [&str; 6] = ["PROTECTED", "PROMOTE_FROM", "DEPLOY_ENGINE", "KUBE_CONTEXT", "KUBE_NAMESPACE", "FREEZE"];
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The default in the example.
+    Default(Place),
+    /// The environment's own file.
+    File(Place),
+    /// A variable of this process, such as `STAGING__API_KEY`.
+    Process(String),
+    /// Declared, but nowhere given.
+    Unset,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Default(place) | Source::File(place) => write!(f, "{}:{}", place.file, place.line),
+            Source::Process(name) => write!(f, "${name}"),
+            Source::Unset => f.write_str("not set"),
+        }
+    }
+}
+
+/// One key with its effective value.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub declaration: Declaration,
+    pub value: String,
+    pub source: Source,
+}
+
+impl Setting {
+    /// The value as it may be shown: secrets masked, passwords in URLs masked.
+    pub fn shown(&self) -> String {
+        match (self.declaration.is_sensitive, self.value.is_empty()) {
+            (true, false) => redact::MASK.to_owned(),
+            _ => redact::mask_url(&self.value),
+        }
+    }
+    fn place(&self) -> Place {
+        match &self.source {
+            Source::Default(place) | Source::File(place) => place.clone(),
+            Source::Process(_) | Source::Unset => self.declaration.place.clone(),
+        }
+    }
+}
+
+/// The effective environment. Making one teaches the output to mask its secrets.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub name: String,
+    settings: Vec<Setting>,
+}
+
+impl Environment {
+    /// The effective environment, or exit 2 with every problem found.
+    pub fn load(workspace: &Workspace, name: &str) -> Result<Environment> {
+        let (environment, findings) = Environment::read(workspace, name)?;
+        if has_errors(&findings) {
+            let failure = Failure::configuration(&format!("the environment `{name}` cannot be used"), findings);
+            let values = workspace.environment_values(name);
+            return Err(match values.is_file() {
+                true => failure.into(),
+                false if name == "dev" => failure.hint("run `cargo xtask setup`; it makes .env.dev").into(),
+                false => failure.hint(format!("copy .env.{name}.example to .env.{name} and fill it in")).into(),
+            });
+        }
+        Ok(environment)
+    }
+
+    /// The same for checks: what could be read, and every finding. An unknown name is exit 2.
+    pub fn read(workspace: &Workspace, name: &str) -> Result<(Environment, Vec<Finding>)> {
+        workspace.check_environment_name(name)?;
+        let values_path = workspace.environment_values(name);
+        let text = files::read(&values_path)?.unwrap_or_default();
+        let (entries, mut findings) = dotenv::parse(workspace.relative(&values_path), &text);
+        let (declarations, problems) = schema(workspace, name)?;
+        findings.extend(problems);
+        let mut settings = Vec::new();
+        for declaration in declarations {
+            let own = entries.iter().find(|entry| entry.key == declaration.key);
+            let variable = format!("{}__{}", name.to_uppercase().replace('-', "_"), declaration.key);
+            let given = std::env::var(&variable).ok();
+            if given.is_some() && PINNED.contains(&declaration.key.as_str()) {
+                let message = format!(
+                    "`{variable}` is set, but `{}` says which target is meant and is read only from its file",
+                    declaration.key
+                );
+                findings.push(Finding::error(message).hint(format!("unset {variable}")));
+            }
+            let (value, source) = match (given, own) {
+                (Some(value), _) if !PINNED.contains(&declaration.key.as_str()) => (value, Source::Process(variable)),
+                (_, Some(entry)) => (entry.value.clone(), Source::File(entry.value_place.clone())),
+                _ if declaration.default.is_empty() => (String::new(), Source::Unset),
+                _ => (declaration.default.clone(), Source::Default(declaration.value_place.clone())),
+            };
+            settings.push(Setting { declaration, value, source });
+        }
+        for entry in &entries {
+            if !settings.iter().any(|setting| setting.declaration.key == entry.key) {
+                let hint =
+                    suggest::nearest(&entry.key, settings.iter().map(|setting| setting.declaration.key.as_str()));
+                let hint = hint.map_or_else(
+                    || format!("declare it in .env.{name}.example"),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let message = format!("unknown key `{}`: the example does not declare it", entry.key);
+                findings.push(Finding::error(message).at(entry.place.clone()).hint(hint));
+            }
+        }
+        let environment = Environment { name: name.to_owned(), settings };
+        environment.teach_redaction();
+        findings.extend(environment.settings.iter().filter_map(|setting| check(name, setting)));
+        Ok((environment, findings))
+    }
+
+    /// An environment for a test run: the schema of `name` with its defaults, random values for generated keys, and
+    /// nothing of the real file.
+    pub fn for_test(workspace: &Workspace, name: &str) -> Result<Environment> {
+        let (declarations, findings) = schema(workspace, name)?;
+        if has_errors(&findings) {
+            return Err(Failure::configuration(&format!("the environment `{name}` cannot be used"), findings).into());
+        }
+        let mut settings = Vec::new();
+        for declaration in declarations {
+            let value = if declaration.is_generated { os::random_hex(24)? } else { declaration.default.clone() };
+            let source = Source::Default(declaration.value_place.clone());
+            settings.push(Setting { declaration, value, source });
+        }
+        let environment = Environment { name: name.to_owned(), settings };
+        environment.teach_redaction();
+        Ok(environment)
+    }
+
+    fn teach_redaction(&self) {
+        for setting in &self.settings {
+            if setting.declaration.is_sensitive {
+                redact::remember(&setting.value);
+            } else if let Some(password) = redact::url_password(&setting.value) {
+                redact::remember(password);
+            }
+        }
+    }
+
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+    /// The value of a key; None when it is not declared or empty.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let setting = self.settings.iter().find(|setting| setting.declaration.key == key)?;
+        Some(setting.value.as_str()).filter(|value| !value.is_empty())
+    }
+    pub fn declares(&self, key: &str) -> bool {
+        self.settings.iter().any(|setting| setting.declaration.key == key)
+    }
+    pub fn is_sensitive(&self, key: &str) -> bool {
+        self.settings.iter().any(|setting| setting.declaration.key == key && setting.declaration.is_sensitive)
+    }
+    /// True when whatever writes to it must ask for its name.
+    pub fn is_protected(&self) -> bool {
+        self.get("PROTECTED") == Some("true")
+    }
+
+    pub fn to_json(&self) -> Json {
+        let keys = self.settings.iter().map(|setting| {
+            let declared = &setting.declaration;
+            json!({
+                "key": declared.key,
+                "value": setting.shown(),
+                "source": setting.source.to_string(),
+                "type": declared.kind.to_string(),
+                "required": declared.is_required,
+                "sensitive": declared.is_sensitive,
+                "documentation": declared.documentation,
+            })
+        });
+        json!({"environment": self.name, "keys": keys.collect::<Vec<_>>()})
+    }
+}
+
+/// The declarations that hold for an environment.
+fn schema(workspace: &Workspace, name: &str) -> Result<(Vec<Declaration>, Vec<Finding>)> {
+    let path = workspace.environment_schema(name);
+    let text = files::read(&path)?.unwrap_or_default();
+    let (mut declarations, findings) = dotenv::declarations(workspace.relative(&path), &text);
+    declarations.retain(|declared| declared.only.is_empty() || declared.only.iter().any(|only| only == name));
+    Ok((declarations, findings))
+}
+
+/// What is wrong with one value; the value itself is named only where it is no secret.
+fn check(environment: &str, setting: &Setting) -> Option<Finding> {
+    let declared = &setting.declaration;
+    let key = &declared.key;
+    if setting.value.is_empty() {
+        let message = format!("the required key `{key}` has no value");
+        let hint = format!("set it in config/environments/.env.{environment}");
+        return declared.is_required.then(|| Finding::error(message).at(setting.place()).hint(hint));
+    }
+    if dotenv::is_placeholder(&setting.value) {
+        let message = format!("`{key}` still holds a placeholder");
+        return Some(Finding::error(message).at(setting.place()).hint("put the real value in its place"));
+    }
+    let expected = declared.kind.objection(&setting.value)?;
+    let found = if declared.is_sensitive { String::new() } else { format!(", found `{}`", setting.shown()) };
+    Some(Finding::error(format!("`{key}` must be {expected}{found}")).at(setting.place()))
+}
+
+/// Makes `.env.<env>` from its example, generated keys filled, mode 0600; an existing file gets only the generated keys
+/// that it lacks. Says whether anything was written.
+pub fn make_values_file(workspace: &Workspace, name: &str) -> Result<bool> {
+    workspace.check_environment_name(name)?;
+    let path = workspace.environment_values(name);
+    let (declarations, findings) = schema(workspace, name)?;
+    if has_errors(&findings) {
+        return Err(Failure::configuration(&format!("the environment `{name}` cannot be used"), findings).into());
+    }
+    let existing = files::read(&path)?;
+    let (entries, problems) = dotenv::parse(workspace.relative(&path), existing.as_deref().unwrap_or_default());
+    if has_errors(&problems) {
+        return Err(Failure::configuration(&format!("the environment `{name}` cannot be used"), problems).into());
+    }
+    let mut text = existing.clone().unwrap_or_else(|| header(name));
+    let mut changed = existing.is_none();
+    for declared in declarations.iter().filter(|declared| declared.is_generated) {
+        match entries.iter().find(|entry| entry.key == declared.key) {
+            Some(entry) if entry.value.is_empty() => {
+                text = fill_line(&text, entry.place.line, &format!("{}={}", declared.key, os::random_hex(24)?));
+            }
+            Some(_) => continue,
+            None => {
+                if !text.is_empty() && !text.ends_with('\n') {
+                    text.push('\n');
+                }
+                text.push_str(&format!("{}={}\n", declared.key, os::random_hex(24)?));
+            }
+        }
+        changed = true;
+    }
+    if changed {
+        files::write(&path, text, 0o600).context("failed to make the environment's file")?;
+    }
+    Ok(changed)
+}
+
+fn header(name: &str) -> String {
+    let example: Utf8PathBuf = format!(".env.{name}.example").into();
+    format!(
+        "# Values of the environment `{name}`; what is not set here has the default of {example}.\n# Ignored by git. Holds secrets: keep its mode at 0600.\n\n"
+    )
+}
+
+fn fill_line(text: &str, line: usize, replacement: &str) -> String {
+    let lines = text.split_inclusive('\n').enumerate();
+    lines.map(|(index, old)| if index + 1 == line { format!("{replacement}\n") } else { old.to_owned() }).collect()
+}
