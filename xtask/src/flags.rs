@@ -136,7 +136,7 @@ xflags::xflags! {
         cmd migrate {
             /// Of this environment (default dev)
             optional --env env: String
-            /// Apply pending migrations (the default verb)
+            /// Apply pending migrations
             cmd migrate-up {
                 /// Only show what would be applied; exit 3 when there is something
                 optional --plan

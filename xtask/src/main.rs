@@ -3,6 +3,7 @@
 
 mod cli;
 mod flags;
+mod services;
 mod tasks;
 mod tools;
 mod ui;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     match words.next() {
         Some(verb) if verb == tools::guard::VERB => return tools::guard::run(words),
+        Some(verb) if verb == services::keeper::VERB => return services::keeper::run(),
         first => {
             let words = first.into_iter().chain(words).collect();
             let result = match cli::parse(words) {

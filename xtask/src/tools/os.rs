@@ -65,6 +65,17 @@ pub fn new_session() -> std::io::Result<()> {
     if unsafe { libc::setsid() } == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Points these file descriptors of this process at /dev/null.
+pub fn redirect_to_null(descriptors: &[i32]) {
+    use std::os::fd::AsRawFd;
+    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+        for descriptor in descriptors {
+            // SAFETY: dup2 takes no pointers; the standard streams it replaces are not owned by any value here.
+            unsafe { libc::dup2(null.as_raw_fd(), *descriptor) };
+        }
+    }
+}
+
 /// True for root.
 pub fn is_root() -> bool {
     // SAFETY: geteuid cannot fail.
