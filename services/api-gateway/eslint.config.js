@@ -3,7 +3,7 @@ import js from '@eslint/js'
 
 const names = (list) => Object.fromEntries(list.split(' ').map((name) => [name, 'readonly']))
 const both =
-  'AbortController AbortSignal URL URLSearchParams clearTimeout console fetch performance setTimeout structuredClone'
+  'AbortSignal DOMException URL URLSearchParams clearTimeout console fetch performance setTimeout structuredClone'
 
 export default [
   { ignores: ['**/node_modules/**'] },

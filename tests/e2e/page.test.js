@@ -99,6 +99,28 @@ browse('an answer is text, never markup', {}, async ({ page }) => {
   assert.equal(await page.locator('.answer img, .answer script, .answer a').count(), 0)
 })
 
+browse(
+  'a passage is laid out to be read: wrapped lines joined, commands as code, lists and fences kept',
+  {},
+  async ({ page }) => {
+    const document = { id: 1, source: 'docs/x.md', title: 'x' }
+    const text = 'Run `cargo xtask health`\nand look:\n- first\n- second\n\n```sh\none\n  two\n```\nDone\nthen.'
+    const passage = { id: 1, ordinal: 1, heading: 'Look', text, score: 0.5, document }
+    const answers = [{ score: 0.5, text, document, passages: [passage] }]
+    await page.route('**/v1/answers', (route) => route.fulfill({ json: { question: 'x', answers } }))
+    await page.goto(gateway)
+    await ask(page, 'x')
+    const quote = page.locator('.answer blockquote')
+    await quote.waitFor()
+    assert.deepEqual(await quote.locator('p').allTextContents(), [
+      'Look',
+      'Run cargo xtask health and look:\n- first\n- second',
+      'Done then.',
+    ])
+    assert.deepEqual(await quote.locator('code').allTextContents(), ['cargo xtask health', 'one\n  two'])
+  },
+)
+
 for (const colorScheme of ['light', 'dark']) {
   browse(
     `usable at 360 px, ${colorScheme}`,

@@ -46,9 +46,8 @@ async function ask(text, apiKey) {
     })
   } catch (error) {
     const isLate = error.name === 'TimeoutError'
-    throw new Error(
-      isLate ? 'No answer came in time. Try again.' : 'The server cannot be reached. Is your connection up?',
-    )
+    const words = isLate ? 'No answer came in time. Try again.' : 'The server cannot be reached. Is your connection up?'
+    throw new Error(words, { cause: error })
   }
   const body = await response.json().catch(() => ({}))
   if (response.ok) return body
@@ -58,12 +57,28 @@ async function ask(text, apiKey) {
   })
 }
 
+// The little Markdown a passage needs to be read: fences, `code`, and lines that were only wrapped in the file.
+const OWN_LINE = /^(\s*([-*+]|\d+[.)])\s|\s*\||>| {4}|\t)/
+
 function passageElement({ heading, text }) {
   const quote = element('blockquote')
   if (heading) quote.append(element('p', { className: 'heading', text: heading }))
-  quote.append(element('p', { text }))
+  for (const [index, part] of text.split(/^```.*$\n?/m).entries()) {
+    const isFenced = index % 2 === 1
+    if (isFenced) quote.append(element('pre', {}, element('code', { text: part.trimEnd() })))
+    else if (part.trim()) quote.append(element('p', {}, ...inline(unwrap(part.trim()))))
+  }
   return quote
 }
+
+function unwrap(text) {
+  const isTable = /^\s*\|/m.test(text)
+  const joined = (all, line) => all + (!line.trim() || OWN_LINE.test(line) || all.endsWith('\n') ? '\n' : ' ') + line
+  return isTable ? text : text.split('\n').reduce(joined)
+}
+
+const inline = (text) =>
+  text.split(/`([^`\n]+)`/).map((part, index) => (index % 2 === 1 ? element('code', { text: part }) : part))
 
 function sourceElement(source) {
   if (!/^https?:\/\//.test(source)) return element('code', { text: source })
@@ -131,6 +146,7 @@ form.addEventListener('submit', async (event) => {
       key.focus()
     }
     showProblem(error.message, error.requestId)
+    if (!(error.status < 500)) keepFresh()
   } finally {
     isAsking = false
     submit.removeAttribute('aria-disabled')
@@ -166,7 +182,7 @@ function serviceElement(service) {
   const level = grade(service)
   const [sign, words] = MARKS[level]
   const mark = element('span', { className: `mark ${level}`, 'aria-hidden': 'true', text: sign })
-  const detail = service.detail === words ? words : `${words}: ${service.detail}`
+  const detail = service.detail === words ? words : `${words}, ${service.detail}`
   return element(
     'li',
     {},
