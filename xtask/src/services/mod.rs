@@ -1,4 +1,8 @@
 //! The services of this machine as processes: what each is given, how it is built, started, recognised and stopped.
 
+pub mod build;
+pub mod converge;
 pub mod keeper;
+pub mod logs;
 pub mod process;
+pub mod stack;

@@ -56,9 +56,11 @@ impl Failure {
     pub fn configuration(what: &str, findings: Vec<Finding>) -> Failure {
         let count = findings.len();
         let problems = if count == 1 { "problem" } else { "problems" };
-        let mut failure = Failure::usage(format!("{what}: {count} {problems}"));
-        failure.findings = findings;
-        failure
+        Failure::with_findings(Exit::Usage, &format!("{what}: {count} {problems}"), findings)
+    }
+    /// A refusal or failure with everything that led to it.
+    pub fn with_findings(exit: Exit, message: &str, findings: Vec<Finding>) -> Failure {
+        Failure { findings, ..Failure::new(exit, message) }
     }
     pub fn findings(&self) -> &[Finding] {
         &self.findings

@@ -1,0 +1,223 @@
+//! From what runs to what should run: a plan that says for each service whether it is started, restarted or left
+//! alone, and its execution: all ports first, then each service as soon as what it depends on is ready.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::process::{self, State, Unit};
+use super::stack::Stack;
+use crate::tools::curl::{self, Answer};
+use crate::tools::{os, ports};
+use crate::ui::{self, Exit, Failure, Finding};
+use crate::workspace::service::Service;
+
+/// How many lines of a service's log a failure shows.
+const LOG_LINES: usize = 20;
+/// How long one probe may take.
+pub const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is to be done with a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Start,
+    Restart {
+        why: String,
+    },
+    /// It runs as it should.
+    Keep,
+}
+
+impl Action {
+    pub fn describe(&self) -> String {
+        match self {
+            Action::Start => "start".to_owned(),
+            Action::Restart { why } => format!("restart: {why}"),
+            Action::Keep => "runs as it should".to_owned(),
+        }
+    }
+}
+
+/// One service of a plan.
+pub struct Item<'a> {
+    pub service: &'a Service,
+    pub unit: Unit,
+    pub action: Action,
+}
+
+/// Compares what runs with what should run.
+pub fn plan<'a>(stack: &Stack<'a>, units: Vec<(&'a Service, Unit)>, restart: bool) -> Vec<Item<'a>> {
+    let items = units.into_iter().map(|(service, unit)| {
+        let action = match stack.state(service) {
+            State::Running(record) if record.fingerprint == unit.fingerprint && !restart => Action::Keep,
+            State::Running(_) if restart => Action::Restart { why: "asked for".to_owned() },
+            State::Running(_) => Action::Restart { why: "its source, configuration or environment changed".to_owned() },
+            State::Unkept(_) => Action::Restart { why: "its keeper is gone".to_owned() },
+            State::Stopped | State::Ended(_) => Action::Start,
+        };
+        Item { service, unit, action }
+    });
+    items.collect()
+}
+
+/// Refuses, before anything is touched, when a port that is needed belongs to somebody else (exit 3).
+pub fn check_ports(items: &[Item<'_>]) -> Result<()> {
+    let mut findings = Vec::new();
+    for item in items.iter().filter(|item| item.action != Action::Keep) {
+        let Some(owner) = item.unit.port.and_then(ports::listener) else { continue };
+        let ours = State::look(&item.unit.files).record().map(|record| record.keeper.pid);
+        let session = owner.pid.and_then(os::process).map(|facts| facts.session);
+        if ours.is_some() && ours == session {
+            continue;
+        }
+        let port = item.unit.port.unwrap_or_default();
+        let message = format!("port {port} of {} is taken by {owner}", item.service.name);
+        let hint = match owner.pid {
+            Some(pid) => format!("end it (kill {pid}), or change `port` in {}", item.service.file),
+            None => format!("find it with root's rights, or change `port` in {}", item.service.file),
+        };
+        findings.push(Finding::error(message).at(item.service.place("port")).hint(hint));
+    }
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::with_findings(Exit::Findings, "ports are taken; nothing was touched", findings).into()),
+    }
+}
+
+/// Carries the plan out and waits until every service of it is ready. The first failure is returned, after all others
+/// have come to their end.
+pub fn execute(items: &[Item<'_>], wait: Duration) -> Result<()> {
+    check_ports(items)?;
+    for item in items.iter().rev().filter(|item| matches!(item.action, Action::Restart { .. })) {
+        process::stop(&item.unit.files)?;
+    }
+    let board = Board::new(items);
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let handles: Vec<_> = items
+            .iter()
+            .map(|item| {
+                let board = &board;
+                scope.spawn(move || {
+                    let result = match board.wait_for_dependencies(item) {
+                        true => bring_up(item, wait),
+                        false => Ok(()),
+                    };
+                    board.set(&item.service.name, result.is_ok());
+                    result
+                })
+            })
+            .collect();
+        handles
+            .into_iter()
+            .map(|handle| handle.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())))
+            .collect()
+    });
+    results.into_iter().collect()
+}
+
+/// Which services are ready (true) or will not be (false).
+struct Board<'a> {
+    outcome: Mutex<BTreeMap<String, bool>>,
+    changed: Condvar,
+    items: &'a [Item<'a>],
+}
+
+impl<'a> Board<'a> {
+    fn new(items: &'a [Item<'a>]) -> Board<'a> {
+        Board { outcome: Mutex::new(BTreeMap::new()), changed: Condvar::new(), items }
+    }
+    fn set(&self, name: &str, ready: bool) {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), ready);
+        self.changed.notify_all();
+    }
+    /// False when one of them failed, so that starting makes no sense.
+    fn wait_for_dependencies(&self, item: &Item<'_>) -> bool {
+        let in_plan = |name: &&String| self.items.iter().any(|other| other.service.name == **name);
+        let wanted: Vec<&String> = item.service.depends_on.iter().filter(in_plan).collect();
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if wanted.iter().any(|name| outcome.get(*name) == Some(&false)) {
+                outcome.insert(item.service.name.clone(), false);
+                return false;
+            }
+            if wanted.iter().all(|name| outcome.contains_key(*name)) {
+                return true;
+            }
+            outcome = self.changed.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn bring_up(item: &Item<'_>, wait: Duration) -> Result<()> {
+    let step = ui::step(format!("service {}", item.service.name));
+    if item.action != Action::Keep {
+        process::start(&item.unit)?;
+    }
+    let pid = wait_until_ready(item, wait)?;
+    match &item.action {
+        Action::Keep => step.same(&format!("runs, pid {pid}")),
+        Action::Start => step.done_with(&format!("ready, pid {pid}")),
+        Action::Restart { why } => step.done_with(&format!("ready again, pid {pid} ({why})")),
+    }
+    Ok(())
+}
+
+/// Waits for the readiness probe to pass, and makes sure that it is this very service that answers on the port.
+fn wait_until_ready(item: &Item<'_>, wait: Duration) -> Result<u32> {
+    let name = &item.service.name;
+    let port = item.unit.port.unwrap_or_default();
+    let url = item.service.health.as_ref().map(|health| format!("http://127.0.0.1:{port}{}", health.ready));
+    let started = Instant::now();
+    let mut last: Option<Answer> = None;
+    let mut pause = Duration::from_millis(10);
+    loop {
+        let state = State::look(&item.unit.files);
+        let State::Running(record) = &state else {
+            return Err(failure(item, &format!("{name} did not stay up: it {}", state.describe()), last.as_ref()));
+        };
+        // A connection costs nothing; the probe, which starts curl, is made only when somebody listens.
+        if std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_millis(500)).is_ok() {
+            let answer = match &url {
+                Some(url) => curl::get_all(std::slice::from_ref(url), PROBE_LIMIT)?.pop(),
+                None => None,
+            };
+            if answer.as_ref().is_none_or(Answer::is_success) {
+                check_listener(name, port, record)?;
+                return Ok(record.process.as_ref().map_or(0, |process| process.pid));
+            }
+            last = answer;
+        }
+        if started.elapsed() > wait {
+            let waited = format!("{name} was not ready within {}", ui::seconds(wait));
+            return Err(failure(item, &waited, last.as_ref()));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 5 / 4).min(Duration::from_millis(150));
+    }
+}
+
+fn check_listener(name: &str, port: u16, record: &process::Record) -> Result<()> {
+    let owner = ports::listener(port);
+    let session = owner.as_ref().and_then(|owner| owner.pid).and_then(os::process).map(|facts| facts.session);
+    match (owner, session) {
+        (Some(owner), Some(session)) if session != record.keeper.pid => {
+            let failure = Failure::refused(format!("port {port} is answered by {owner}, not by {name}"));
+            Err(failure.hint("the service listens somewhere else: does it read PORT?").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failure(item: &Item<'_>, message: &str, last: Option<&Answer>) -> anyhow::Error {
+    let mut text = message.to_owned();
+    if let Some(answer) = last {
+        text.push_str(&format!("; its last answer to the readiness probe: {}", answer.describe()));
+    }
+    let lines = process::last_lines(&item.unit.files.log, LOG_LINES);
+    for line in &lines {
+        text.push_str(&format!("\n  | {line}"));
+    }
+    Failure::failed(text).hint(format!("see `cargo xtask services logs {}`", item.service.name)).into()
+}
