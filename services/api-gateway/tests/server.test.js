@@ -68,13 +68,14 @@ test('configuration: what is missing or wrong is one line, exit 2', async (t) =>
     [{ SERVICE_SETTINGS: '{"rate_limit":1}' }, /setting `rate_limit` is not known/],
     [{ MIGRATIONS_DIR: join(folder, 'gone') }, /`MIGRATIONS_DIR` names a folder that cannot be read/],
   ]
-  for (const [environment, message] of cases) {
+  const runs = cases.map(async ([environment, message]) => {
     const { lines, exited } = start(t, { ...ENVIRONMENT, ...environment })
     assert.equal(await exited, 2)
     assert.equal(lines.length, 1)
     assert.match(lines[0].message, message)
     assert.doesNotMatch(JSON.stringify(lines), /hunter2/)
-  }
+  })
+  await Promise.all(runs)
 })
 
 test('a port that is in use is one clear line, exit 1', async (t) => {
