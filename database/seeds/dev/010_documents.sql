@@ -153,8 +153,8 @@ $body$),
 # What is running
 
 `cargo xtask db query long-running --env production` lists statements by their age, and
-`cargo xtask db query locks --env production` shows who waits for whom. A session that is idle in transaction and blocks
-others is the usual culprit.
+`cargo xtask db query locks --env production` shows who blocks whom. A session that is idle in transaction and holds a
+lock others wait for is the usual culprit.
 
 # What has grown
 

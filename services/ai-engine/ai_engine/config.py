@@ -11,7 +11,7 @@ from vital_ops_kernel.migrations import migration_versions
 
 SETTINGS = {
     "database_pool_max": Setting(8, min=1, max=200),
-    "database_wait_seconds": Setting(5.0, min=0.1, max=60),
+    "database_wait_seconds": Setting(3.0, min=0.1, max=60),
     "max_body_bytes": Setting(2_621_440, min=1024, max=67_108_864),
     "minimum_score": Setting(0.1, max=1),
     "passage_characters": Setting(1200, min=100, max=10_000),

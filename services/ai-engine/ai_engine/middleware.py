@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import psycopg
-from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import PoolTimeout, TooManyRequests
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vital_ops_kernel.problem import PROBLEM_TYPE, problem
 from vital_ops_kernel.request_id import HEADER, current_request_id, request_id
@@ -122,7 +122,10 @@ def _unexpected(error: Exception) -> tuple[int, str, dict[str, str]]:
     if isinstance(error, psycopg.errors.QueryCanceled):
         log.error("the database took too long", exc_info=error)
         return 503, "the database took too long to answer", {"retry-after": "1"}
-    if isinstance(error, (PoolTimeout, PoolClosed, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError)):
+    if isinstance(error, (PoolTimeout, TooManyRequests)):
+        log.error("no connection to the database in time")
+        return 503, "no connection to the database in time", {"retry-after": "1"}
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         log.error("the database cannot be reached", exc_info=error)
         return 503, "the database cannot be reached", {"retry-after": "1"}
     log.error("unexpected error", exc_info=error)

@@ -44,7 +44,9 @@ def serve(config: Config) -> int:
     # Once it has shut down, uvicorn raises the signal it got again; a stop that was asked for ends in 0 all the same.
     for expected in (signal.SIGTERM, signal.SIGINT):
         signal.signal(expected, lambda *_: None)
-    server.run()
-    if server.started:
-        log.info("stopped")
-    return 0 if server.started else 1
+    try:
+        server.run()
+    except SystemExit:  # could not start, and said why: uvicorn's own code for that means something else here
+        return 1
+    log.info("stopped")
+    return 0
