@@ -9,7 +9,7 @@ create temporary table seed_document (source text primary key, title text not nu
 
 insert into seed_document (source, title, body) values
 ('handbook/rollback', 'Rolling back a deployment', $body$
-# When to roll back
+# When to do it
 
 Roll back when the new release is the likely cause and the last one was fine: errors rise right after a deployment, a
 service does not become ready, or what users see is broken. A deployment that fails its own gate has already restored

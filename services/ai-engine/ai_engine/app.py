@@ -35,7 +35,7 @@ DocumentId = Annotated[Id, Path()]
 def create_app(config: Config) -> FastAPI:
     pool = make_pool(config)
     metrics = Metrics(config, pool)
-    weights = {name: getattr(config, name) for name in ("weight_text", "weight_title", "weight_trigram")}
+    weights = {name: getattr(config, name) for name in ("weight_text", "weight_trigram")}
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -19,9 +19,8 @@ SETTINGS = {
     "shutdown_seconds": Setting(10, min=1, max=300),
     "statement_seconds": Setting(5.0, min=0.1, max=300),
     "trigram_threshold": Setting(0.5, min=0.1, max=1),
-    "weight_text": Setting(0.6, max=1),
-    "weight_title": Setting(0.2, max=1),
-    "weight_trigram": Setting(0.2, max=1),
+    "weight_text": Setting(0.75, max=1),
+    "weight_trigram": Setting(0.25, max=1),
 }
 
 
@@ -46,15 +45,14 @@ class Config:
     statement_seconds: float
     trigram_threshold: float
     weight_text: float
-    weight_title: float
     weight_trigram: float
 
 
 def load(environment: dict[str, str] | None = None) -> Config:
     given = Configuration(environment)
     settings = given.settings(SETTINGS)
-    if settings["weight_text"] + settings["weight_title"] + settings["weight_trigram"] <= 0:
-        raise ConfigurationError("at least one of `weight_text`, `weight_title` and `weight_trigram` must be above 0")
+    if settings["weight_text"] + settings["weight_trigram"] <= 0:
+        raise ConfigurationError("`weight_text` or `weight_trigram` must be above 0")
     return Config(
         service=given.string("SERVICE_NAME", "ai-engine"),
         version=given.string("SERVICE_VERSION", "unknown"),

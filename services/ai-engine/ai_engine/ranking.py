@@ -1,8 +1,8 @@
-"""Finds the passages that answer a question: full text first, trigrams for what is misspelt, titles as a hint.
+"""Finds the passages that answer a question: full text first, trigrams for what is misspelt.
 
-A passage's score, 0 to 1, is the weighted mean of three numbers of that range:
-- text: ts_rank of the question's words, any of them, in the passage; a word in the heading counts more
-- title: the same in the document's title
+A passage's score, 0 to 1, is the weighted mean of two numbers of that range:
+- text: ts_rank of the question's words, any of them, in the passage as it is read: under its document's title and its
+  heading, where a word counts more than in the body
 - trigram: word_similarity of the question's words to the passage or its heading
 
 Candidates are what matches the question as a web search (all words, quotes as phrases); where that finds fewer
@@ -67,13 +67,14 @@ with question as materialized (
 ), scored as (
     select p.id, p.document_id, p.ordinal, p.heading, p.body, d.source, d.title,
         least(1, (
-            %(weight_text)s * ts_rank('{0.1, 0.2, 0.8, 1}', p.tsv, q.any_word)
-            + %(weight_title)s * ts_rank('{1, 1, 1, 1}', to_tsvector('english', d.title), q.any_word)
+            %(weight_text)s * ts_rank(
+                '{0, 1, 0.6, 1}', p.tsv || setweight(to_tsvector('english', d.title), 'C'), q.any_word
+            )
             + %(weight_trigram)s * greatest(
                 public.word_similarity(q.words, p.body),
                 public.word_similarity(q.words, coalesce(p.heading, ''))
             )
-        ) / (%(weight_text)s + %(weight_title)s + %(weight_trigram)s))::float8 as score
+        ) / (%(weight_text)s + %(weight_trigram)s))::float8 as score
     from candidate
     join app.passage as p using (id)
     join app.document as d on d.id = p.document_id

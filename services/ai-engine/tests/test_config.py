@@ -29,7 +29,7 @@ def test_the_url_may_be_a_file(tmp_path):
         ({"DATABASE_URL": URL, "MIGRATIONS_DIR": "/gone"}, "`MIGRATIONS_DIR` cannot be read"),
         ({"DATABASE_URL": URL, "SERVICE_SETTINGS": '{"weight": 1}'}, "setting `weight` is not known"),
         (
-            {"DATABASE_URL": URL, "SERVICE_SETTINGS": '{"weight_text":0,"weight_title":0,"weight_trigram":0}'},
+            {"DATABASE_URL": URL, "SERVICE_SETTINGS": '{"weight_text":0,"weight_trigram":0}'},
             "must be above 0",
         ),
     ],
