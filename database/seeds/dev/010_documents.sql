@@ -11,9 +11,9 @@ insert into seed_document (source, title, body) values
 ('handbook/rollback', 'Rolling back a deployment', $body$
 # When to do it
 
-Roll back when the new release is the likely cause and the last one was fine: errors rise right after a deployment, a
-service does not become ready, or what users see is broken. A deployment that fails its own gate has already restored
-the last verified release; `cargo xtask releases --env staging` shows how it ended.
+When the new release is the likely cause and the one before was fine: errors rise right after it went out, a service does
+not become ready, or what users see is broken. A release that failed its own gate needs nothing: the last verified one
+runs again already, and `cargo xtask releases --env staging` shows how it ended.
 
 # How to roll back
 
