@@ -2,56 +2,93 @@
 //! into a message and an exit code; each verb's story is in tasks/.
 
 mod cli;
+mod database;
 mod flags;
+mod health;
 mod services;
 mod tasks;
 mod tools;
 mod ui;
 mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
 use cli::Request;
-use flags::{ConfigCmd, Xtask, XtaskCmd};
+use flags::{ConfigCmd, Db, DbCmd, Migrate, MigrateCmd, ServicesCmd, Xtask, XtaskCmd};
+use tools::guard;
 use ui::Exit;
 use workspace::Workspace;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    match words.next() {
-        Some(verb) if verb == tools::guard::VERB => return tools::guard::run(words),
-        Some(verb) if verb == services::keeper::VERB => return services::keeper::run(),
-        first => {
-            let words = first.into_iter().chain(words).collect();
-            let result = match cli::parse(words) {
-                Ok(Request::Run(flags)) => run(*flags),
-                Ok(Request::Help(text)) => {
-                    ui::out(&text);
-                    Ok(Exit::Done)
-                }
-                Err(error) => Err(error),
-            };
-            let exit = result.unwrap_or_else(|error| {
-                ui::exit::report(&error);
-                ui::exit::exit_of(&error)
-            });
-            ExitCode::from(exit as u8)
+    let first = words.next();
+    // What this program is to itself: none of it is for people, so none of it is in flags.rs.
+    match first.as_ref().and_then(|word| word.to_str()) {
+        Some(guard::VERB) => return guard::run(words),
+        Some(guard::AFTER_VERB) => return guard::run_after(words),
+        Some(services::keeper::VERB) => return services::keeper::run(),
+        Some(tasks::test::SWEEP_VERB) => return end(tasks::test::sweep_at(words)),
+        _ => {}
+    }
+    end(answer(first.into_iter().chain(words).collect()))
+}
+
+fn answer(words: Vec<OsString>) -> Result<Exit> {
+    match cli::parse(words)? {
+        Request::Run(flags) => run(*flags),
+        Request::Help(text) => {
+            ui::out(&text);
+            Ok(Exit::Done)
         }
     }
 }
 
+fn end(result: Result<Exit>) -> ExitCode {
+    let exit = result.unwrap_or_else(|error| {
+        ui::exit::report(&error);
+        ui::exit::exit_of(&error)
+    });
+    ExitCode::from(exit as u8)
+}
+
 fn run(flags: Xtask) -> Result<Exit> {
     tools::cmd::VERBOSE.store(flags.verbose, Ordering::Relaxed);
-    let workspace = Workspace::find(flags.workspace.as_deref())?;
+    let workspace = &Workspace::find(flags.workspace.as_deref())?;
     match flags.subcommand {
-        XtaskCmd::Config(config) => match config.subcommand {
-            ConfigCmd::ConfigShow(flags) => tasks::config::show(&workspace, flags),
-            ConfigCmd::ConfigCheck(flags) => tasks::config::check(&workspace, flags),
+        XtaskCmd::Overview(flags) => tasks::overview::run(workspace, &flags),
+        XtaskCmd::Setup(_) => tasks::setup::run(workspace),
+        XtaskCmd::Doctor(flags) => tasks::doctor::run(workspace, &flags),
+        XtaskCmd::Build(flags) => tasks::build::run(workspace, &flags),
+        XtaskCmd::Test(flags) => tasks::test::run(workspace, &flags),
+        XtaskCmd::Ci(_) => tasks::ci::run(workspace),
+        XtaskCmd::Services(services) => match services.subcommand {
+            ServicesCmd::ServicesStart(flags) => tasks::services::start(workspace, &flags),
+            ServicesCmd::ServicesStop(flags) => tasks::services::stop(workspace, &flags),
+            ServicesCmd::ServicesRestart(flags) => tasks::services::restart(workspace, &flags),
+            ServicesCmd::ServicesStatus(flags) => tasks::services::status(workspace, &flags),
+            ServicesCmd::ServicesLogs(flags) => tasks::services::logs(workspace, &flags),
         },
+        XtaskCmd::Health(flags) => tasks::health::run(workspace, &flags),
+        XtaskCmd::Config(config) => match config.subcommand {
+            ConfigCmd::ConfigShow(flags) => tasks::config::show(workspace, flags),
+            ConfigCmd::ConfigCheck(flags) => tasks::config::check(workspace, flags),
+        },
+        XtaskCmd::Migrate(Migrate { env, subcommand }) => match subcommand {
+            MigrateCmd::MigrateUp(flags) => tasks::migrate::up(workspace, env.as_deref(), &flags),
+            MigrateCmd::MigrateStatus(flags) => tasks::migrate::status(workspace, env.as_deref(), &flags),
+            MigrateCmd::MigrateNew(flags) => tasks::migrate::new(workspace, &flags),
+        },
+        XtaskCmd::Db(Db { env, subcommand }) => match subcommand {
+            DbCmd::DbQuery(flags) => tasks::db::query(workspace, env.as_deref(), &flags),
+            DbCmd::DbSeed(_) => tasks::db::seed(workspace, env.as_deref()),
+            DbCmd::DbShell(flags) => tasks::db::shell(workspace, env.as_deref(), &flags),
+            DbCmd::DbReset(flags) => tasks::db::reset(workspace, env.as_deref(), &flags),
+        },
+        XtaskCmd::Clean(flags) => tasks::clean::run(workspace, &flags),
         XtaskCmd::Completions(flags) => tasks::completions::run(&flags),
-        _ => Ok(Exit::Done),
     }
 }

@@ -11,6 +11,7 @@ use crate::tools::versions::{self, Found, TOOLS};
 use crate::tools::{self, Cmd, files, git, hash, os};
 use crate::ui::{Exit, Failure, Step};
 use crate::workspace::service::{Language, Service, Services};
+use crate::workspace::suite::Suite;
 use crate::workspace::{Workspace, entries};
 
 /// Folders that are made from others and so are never an input.
@@ -38,44 +39,98 @@ impl Stage {
     }
 }
 
+/// What is installed and built as one: a service, a library, or a test suite with dependencies of its own.
+#[derive(Clone, Debug)]
+pub struct Component {
+    pub name: String,
+    /// Relative to the workspace.
+    pub source: Utf8PathBuf,
+    pub languages: Vec<Language>,
+    /// Scripts that must at least parse, relative to `source`.
+    scripts: Vec<String>,
+    /// The sources of the libraries it uses, and the Python roots among them.
+    libraries: Vec<Utf8PathBuf>,
+    python_roots: Vec<Utf8PathBuf>,
+}
+
+impl Component {
+    pub fn of(workspace: &Workspace, services: &Services, service: &Service) -> Component {
+        let used = services.libraries_of(service);
+        let own = service.is_library().then_some(service);
+        let python = used.iter().copied().chain(own).filter(|library| library.uses(Language::Python));
+        let is_script = |word: &&String| [".js", ".mjs", ".cjs"].iter().any(|end| word.ends_with(end));
+        Component {
+            name: service.name.clone(),
+            source: service.source.clone(),
+            languages: service.languages.clone(),
+            scripts: service.run.iter().filter(is_script).cloned().collect(),
+            libraries: used.iter().map(|library| library.source.clone()).collect(),
+            python_roots: python.map(|library| python_root(&workspace.root().join(&library.source))).collect(),
+        }
+    }
+
+    /// A test suite, as far as it has dependencies to install.
+    pub fn of_suite(workspace: &Workspace, suite: &Suite) -> Component {
+        let has = |file: &str| suite.folder.join(file).is_file();
+        let languages = [(Language::Node, has("package-lock.json")), (Language::Python, has("requirements.txt"))];
+        Component {
+            name: format!("tests-{}", suite.name),
+            source: workspace.relative(&suite.folder).to_owned(),
+            languages: languages.into_iter().filter(|(_, used)| *used).map(|(language, _)| language).collect(),
+            scripts: Vec::new(),
+            libraries: Vec::new(),
+            python_roots: Vec::new(),
+        }
+    }
+
+    fn uses(&self, language: Language) -> bool {
+        self.languages.contains(&language)
+    }
+}
+
 /// Builds components of one workspace.
 pub struct Builder<'a> {
     workspace: &'a Workspace,
-    services: &'a Services,
     tool_versions: BTreeMap<&'static str, String>,
-    /// Files of every component, asked of git once.
-    files: BTreeMap<String, Vec<Utf8PathBuf>>,
+    /// Files of every source folder, asked of git once.
+    files: BTreeMap<Utf8PathBuf, Vec<Utf8PathBuf>>,
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(workspace: &'a Workspace, services: &'a Services) -> Builder<'a> {
-        let sources: Vec<Utf8PathBuf> = services.all().iter().map(|service| service.source.clone()).collect();
+    /// `components` are those it will be asked about; their libraries are looked at too.
+    pub fn new(workspace: &'a Workspace, components: &[Component]) -> Builder<'a> {
+        let sources =
+            components.iter().flat_map(|component| std::iter::once(&component.source).chain(&component.libraries));
+        let mut sources: Vec<Utf8PathBuf> = sources.cloned().collect();
+        sources.sort();
+        sources.dedup();
         let tracked = git::files(workspace.root(), &sources);
-        let of = |service: &Service| match &tracked {
-            Some(all) => all.iter().filter(|file| file.starts_with(&service.source)).cloned().collect(),
-            None => walk(workspace.root(), &service.source),
+        let of = |source: &Utf8PathBuf| match &tracked {
+            Some(all) => all.iter().filter(|file| file.starts_with(source)).cloned().collect(),
+            None => walk(workspace.root(), source),
         };
-        let files = services.all().iter().map(|service| (service.name.clone(), of(service))).collect();
-        let versions = TOOLS.iter().filter(|tool| matches!(tool.program, "node" | "python3"));
-        let used = |program: &str| {
-            let language = if program == "node" { Language::Node } else { Language::Python };
-            services.all().iter().any(|service| service.uses(language))
-        };
-        let versions = versions.filter(|tool| used(tool.program)).map(|tool| {
+        let files = sources.iter().map(|source| (source.clone(), of(source))).collect();
+        let used = |language: Language| components.iter().any(|component| component.uses(language));
+        let versions = TOOLS.iter().filter(|tool| match tool.program {
+            "node" => used(Language::Node),
+            "python3" => used(Language::Python),
+            _ => false,
+        });
+        let versions = versions.map(|tool| {
             let version = match versions::look(tool) {
                 Found::Good { version } | Found::TooOld { version } => version,
                 Found::Missing | Found::Broken { .. } => String::new(),
             };
             (tool.program, version)
         });
-        Builder { workspace, services, tool_versions: versions.collect(), files }
+        Builder { workspace, tool_versions: versions.collect(), files }
     }
 
     /// SHA-256 over a component's files and those of its libraries: names and contents.
-    pub fn source_hash(&self, service: &Service) -> Result<String> {
+    pub fn source_hash(&self, component: &Component) -> Result<String> {
         let mut text = String::new();
-        for component in std::iter::once(service).chain(self.services.libraries_of(service)) {
-            for (file, hash) in self.hashes(component, |_| true)? {
+        for source in std::iter::once(&component.source).chain(&component.libraries) {
+            for (file, hash) in self.hashes(source, |_| true)? {
                 text.push_str(&format!("{hash}  {file}\n"));
             }
         }
@@ -83,12 +138,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Why a stage must run; None when its record says that it was made from the same inputs.
-    pub fn reasons(&self, service: &Service, stage: Stage) -> Result<Option<Vec<String>>> {
-        let now = self.inputs(service, stage)?;
-        let Some(then) = self.record(service, stage) else {
+    pub fn reasons(&self, component: &Component, stage: Stage) -> Result<Option<Vec<String>>> {
+        let now = self.inputs(component, stage)?;
+        let Some(then) = self.record(component, stage) else {
             return Ok(Some(vec!["it was never done here".to_owned()]));
         };
-        if stage == Stage::Install && !self.is_installed(service) {
+        if stage == Stage::Install && !self.is_installed(component) {
             return Ok(Some(vec!["what was installed is gone".to_owned()]));
         }
         let mut reasons = Vec::new();
@@ -104,55 +159,54 @@ impl<'a> Builder<'a> {
     }
 
     /// Runs a stage and records what it was made from.
-    pub fn perform(&self, service: &Service, stage: Stage, step: &Step) -> Result<()> {
-        let inputs = self.inputs(service, stage)?;
-        files::remove(&self.record_file(service, stage))?;
+    pub fn perform(&self, component: &Component, stage: Stage, step: &Step) -> Result<()> {
+        let inputs = self.inputs(component, stage)?;
+        files::remove(&self.record_file(component, stage))?;
         let result = match stage {
-            Stage::Install => self.install(service, step),
-            Stage::Build => self.build(service, step),
+            Stage::Install => self.install(component, step),
+            Stage::Build => self.build(component, step),
         };
         result.map_err(explain)?;
         let inputs: serde_json::Map<String, Value> = inputs.into_iter().map(|(k, v)| (k, Value::from(v))).collect();
-        files::write_json(&self.record_file(service, stage), &json!({"inputs": inputs}))
+        files::write_json(&self.record_file(component, stage), &json!({"inputs": inputs}))
     }
 
-    fn record_file(&self, service: &Service, stage: Stage) -> Utf8PathBuf {
-        self.workspace.build_records().join(format!("{}.{}.json", service.name, stage.name()))
+    fn record_file(&self, component: &Component, stage: Stage) -> Utf8PathBuf {
+        self.workspace.build_records().join(format!("{}.{}.json", component.name, stage.name()))
     }
 
-    fn record(&self, service: &Service, stage: Stage) -> Option<Inputs> {
-        let value = files::read_json(&self.record_file(service, stage))?;
+    fn record(&self, component: &Component, stage: Stage) -> Option<Inputs> {
+        let value = files::read_json(&self.record_file(component, stage))?;
         let pairs = value["inputs"].as_object()?.iter();
         Some(pairs.filter_map(|(key, hash)| Some((key.clone(), hash.as_str()?.to_owned()))).collect())
     }
 
-    fn inputs(&self, service: &Service, stage: Stage) -> Result<Inputs> {
+    fn inputs(&self, component: &Component, stage: Stage) -> Result<Inputs> {
         let mut inputs = match stage {
-            Stage::Build => self.hashes(service, |_| true)?,
-            Stage::Install => self.hashes(service, |file| {
+            Stage::Build => self.hashes(&component.source, |_| true)?,
+            Stage::Install => self.hashes(&component.source, |file| {
                 let name = file.file_name().unwrap_or_default();
-                let top = file.parent() == Some(&service.source);
+                let top = file.parent() == Some(&component.source);
                 top && (matches!(name, "package.json" | "package-lock.json" | ".npmrc") || is_requirements(name))
             })?,
         };
-        for language in &service.languages {
+        for language in &component.languages {
             let program = if *language == Language::Node { "node" } else { "python3" };
             inputs.insert(
                 format!("the version of {program}"),
                 self.tool_versions.get(program).cloned().unwrap_or_default(),
             );
         }
-        if stage == Stage::Install && service.uses(Language::Python) {
+        if stage == Stage::Install && component.uses(Language::Python) {
             let root = self.workspace.root();
-            let paths =
-                self.library_paths(service).into_iter().map(|path| path.to_string()).collect::<Vec<_>>().join(":");
-            inputs.insert("the place of the clone".to_owned(), format!("{}:{paths}", root.join(&service.source)));
+            let paths = component.python_roots.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(":");
+            inputs.insert("the place of the clone".to_owned(), format!("{}:{paths}", root.join(&component.source)));
         }
         Ok(inputs)
     }
 
-    fn hashes(&self, service: &Service, wanted: impl Fn(&Utf8Path) -> bool) -> Result<Inputs> {
-        let files = self.files.get(&service.name).into_iter().flatten().filter(|file| wanted(file));
+    fn hashes(&self, source: &Utf8Path, wanted: impl Fn(&Utf8Path) -> bool) -> Result<Inputs> {
+        let files = self.files.get(source).into_iter().flatten().filter(|file| wanted(file));
         files
             .map(|file| {
                 let path = self.workspace.root().join(file);
@@ -168,20 +222,20 @@ impl<'a> Builder<'a> {
             .collect()
     }
 
-    fn is_installed(&self, service: &Service) -> bool {
-        let folder = self.folder(service);
+    fn is_installed(&self, component: &Component) -> bool {
+        let folder = self.folder(component);
         let node = || !folder.join("package-lock.json").is_file() || folder.join("node_modules").is_dir();
         let python = || requirements(&folder).is_empty() || venv_python(&folder).is_file();
-        (!service.uses(Language::Node) || node()) && (!service.uses(Language::Python) || python())
+        (!component.uses(Language::Node) || node()) && (!component.uses(Language::Python) || python())
     }
 
-    fn folder(&self, service: &Service) -> Utf8PathBuf {
-        self.workspace.root().join(&service.source)
+    fn folder(&self, component: &Component) -> Utf8PathBuf {
+        self.workspace.root().join(&component.source)
     }
 
-    fn install(&self, service: &Service, step: &Step) -> Result<()> {
-        let folder = self.folder(service);
-        if service.uses(Language::Node) && folder.join("package-lock.json").is_file() {
+    fn install(&self, component: &Component, step: &Step) -> Result<()> {
+        let folder = self.folder(component);
+        if component.uses(Language::Node) && folder.join("package-lock.json").is_file() {
             let npm = Cmd::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]);
             let result = npm.dir(&folder).env("NO_UPDATE_NOTIFIER", "1").run(step);
             if result.is_err() {
@@ -189,10 +243,10 @@ impl<'a> Builder<'a> {
             }
             result?;
         }
-        if service.uses(Language::Python) && !requirements(&folder).is_empty() {
+        if component.uses(Language::Python) && !requirements(&folder).is_empty() {
             let venv = folder.join(".venv");
             files::remove(&venv)?;
-            let result = self.make_venv(service, &folder, step);
+            let result = self.make_venv(component, &folder, step);
             if result.is_err() {
                 files::remove(&venv)?;
             }
@@ -202,7 +256,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A venv without a pip of its own where the machine's pip can install into it, which saves its unpacking.
-    fn make_venv(&self, service: &Service, folder: &Utf8Path, step: &Step) -> Result<()> {
+    fn make_venv(&self, component: &Component, folder: &Utf8Path, step: &Step) -> Result<()> {
         let outer = Cmd::new("python3").args(["-m", "pip", "--python", "x", "--version"]).dir(folder).ask();
         let has_pip = outer.is_ok_and(|answer| {
             !answer.stderr.contains("no such option") && !answer.stderr.contains("No module named")
@@ -227,43 +281,29 @@ impl<'a> Builder<'a> {
             pip = pip.args(["-r", file.as_str()]);
         }
         pip.dir(folder).run(step)?;
-        self.link_libraries(service, folder)
+        self.link_libraries(component, folder)
     }
 
     /// Puts the service's Python libraries on the path of its environment, for every tool that uses it.
-    fn link_libraries(&self, service: &Service, folder: &Utf8Path) -> Result<()> {
-        let paths: String = self.library_paths(service).iter().map(|path| format!("{path}\n")).collect();
+    fn link_libraries(&self, component: &Component, folder: &Utf8Path) -> Result<()> {
+        let paths: String = component.python_roots.iter().map(|path| format!("{path}\n")).collect();
         let versions = entries(&folder.join(".venv/lib"));
         let site = versions.iter().map(|version| version.join("site-packages")).find(|site| site.is_dir());
         let site = site.with_context(|| format!("`{folder}/.venv` has no site-packages"))?;
         if paths.is_empty() { Ok(()) } else { files::write(&site.join("workspace-libraries.pth"), paths, 0o644) }
     }
 
-    /// Folders that hold the Python side of the libraries a component uses, its own included when it is one.
-    fn library_paths(&self, service: &Service) -> Vec<Utf8PathBuf> {
-        let own = service.is_library().then_some(service);
-        let libraries = self.services.libraries_of(service).into_iter().chain(own);
-        libraries
-            .filter(|library| library.uses(Language::Python))
-            .map(|library| python_root(&self.folder(library)))
-            .collect()
-    }
-
-    fn build(&self, service: &Service, step: &Step) -> Result<()> {
-        let folder = self.folder(service);
-        if service.uses(Language::Node) {
+    fn build(&self, component: &Component, step: &Step) -> Result<()> {
+        let folder = self.folder(component);
+        if component.uses(Language::Node) {
             if has_script(&folder, "build") {
                 Cmd::new("npm").args(["run", "build", "--silent"]).dir(&folder).run(step)?;
             }
-            let scripts = service
-                .run
-                .iter()
-                .filter(|word| word.ends_with(".js") || word.ends_with(".mjs") || word.ends_with(".cjs"));
-            for script in scripts.filter(|script| folder.join(script).is_file()) {
+            for script in component.scripts.iter().filter(|script| folder.join(script).is_file()) {
                 Cmd::new("node").args(["--check", script.as_str()]).dir(&folder).run(step)?;
             }
         }
-        if service.uses(Language::Python) {
+        if component.uses(Language::Python) {
             let python = python(&folder)?;
             let compile = Cmd::new(python).args(["-m", "compileall", "-q", "-x", r"/(\.venv|node_modules)/", "."]);
             compile.dir(&folder).env_remove("PYTHONDONTWRITEBYTECODE").run(step)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::build::{self, Builder};
+use super::build::{self, Builder, Component};
 use super::process::{State, Unit, UnitFiles};
 use crate::tools::os::Signal;
 use crate::tools::{hash, ports};
@@ -94,7 +94,7 @@ impl<'a> Stack<'a> {
     pub fn unit(&self, service: &Service, builder: &Builder<'_>) -> Result<Unit> {
         let folder = self.source(service);
         let program = build::program(&folder, &service.run[0])?;
-        let sources = builder.source_hash(service)?;
+        let sources = builder.source_hash(&Component::of(self.workspace, self.services, service))?;
         let mut variables = self.variables(service);
         variables.insert("SERVICE_VERSION".to_owned(), sources[..12].to_owned());
         let mut identity = format!("{sources}\n{program}\n{:?}\n", service.run);

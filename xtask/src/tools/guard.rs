@@ -67,3 +67,27 @@ pub fn run(mut args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
     }
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
+
+/// The second hidden verb: `xtask after PARENT ARGS…` waits until the parent is gone, then runs `xtask ARGS…`.
+pub const AFTER_VERB: &str = "after";
+
+/// Arranges that `xtask ARGS…` runs when this process is gone, however it ends.
+pub fn after_this_process(args: &[String], log: std::process::Stdio) -> Result<()> {
+    let mut command = Command::new(program()?);
+    command.arg(AFTER_VERB).arg(std::process::id().to_string()).args(args).process_group(0);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(log);
+    command.spawn().context("failed to start the watcher of this run")?;
+    Ok(())
+}
+
+/// The watcher's whole life.
+pub fn run_after(mut args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+    let parent = args.next().and_then(|pid| pid.to_str()?.parse::<u32>().ok());
+    let Some(parent) = parent else { return ExitCode::from(2) };
+    while std::os::unix::process::parent_id() == parent {
+        std::thread::sleep(WATCH);
+    }
+    let Ok(program) = program() else { return ExitCode::from(1) };
+    let status = Command::new(program).args(args).status();
+    ExitCode::from(status.map_or(1, |status| u8::try_from(super::cmd::code_of(status)).unwrap_or(1)))
+}

@@ -1,6 +1,7 @@
 //! The folders as data: where everything lies, the environments, the services, the test suites. Nothing else builds a
 //! path, and nothing here runs a program or prints.
 
+pub mod database;
 pub mod dotenv;
 pub mod environment;
 pub mod service;

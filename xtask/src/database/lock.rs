@@ -1,0 +1,115 @@
+//! A lock in the database: a PostgreSQL advisory lock, held by the session that does the work. It is gone when that
+//! session is gone, so it can not go stale.
+//!
+//! It is taken by asking again and again, never by waiting: a session that waits for a lock has a snapshot, and a
+//! CREATE INDEX CONCURRENTLY of the holder would wait for it (measured: "deadlock detected").
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::session::{Session, literal};
+use crate::tools::hash;
+use crate::ui::{self, Failure};
+
+/// How often a lock that is held is asked for again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a lock protects; part of its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protects {
+    /// The schema and the ledger: migrations, seeds, restores.
+    Schema,
+}
+
+impl Protects {
+    fn name(self) -> &'static str {
+        match self {
+            Protects::Schema => "schema",
+        }
+    }
+    /// The number of the advisory lock: 63 bits of SHA-256 of `xtask:<name>`; locks are per database already.
+    pub fn number(self) -> i64 {
+        let digits = &hash::sha256(format!("xtask:{}", self.name()))[..16];
+        u64::from_str_radix(digits, 16).map_or(0, |number| i64::try_from(number >> 1).unwrap_or(0))
+    }
+}
+
+/// Takes the lock for as long as the session lives, or says who holds it (exit 5) when `patience` is over.
+pub fn take(session: &mut Session, what: Protects, patience: Duration) -> Result<()> {
+    let started = Instant::now();
+    let mut told = false;
+    while session.value(&format!("select pg_try_advisory_lock({})", what.number()))? != "t" {
+        let holder = holder(session, what)?;
+        if started.elapsed() >= patience {
+            let failure = Failure::busy(format!("the database is locked by another run: {holder}"));
+            return Err(failure.hint("wait until it ends, or give it time with --lock-wait SECONDS").into());
+        }
+        if !told {
+            ui::say(&format!("waiting for the lock of {holder}"));
+            told = true;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// True as long as the session still holds it: a pooler or a restart may have taken it away.
+pub fn is_held(session: &mut Session, what: Protects) -> Result<bool> {
+    // A bigint key is split into classid (high half) and objid (low half), with objsubid 1.
+    let query = format!(
+        "select exists (select from pg_catalog.pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and granted \
+         and objsubid = 1 and (classid::bigint << 32) | objid::bigint = {})",
+        what.number()
+    );
+    Ok(session.value(&query)? == "t")
+}
+
+/// Who holds it: what the server knows of the session, whose application name carries the run.
+fn holder(session: &mut Session, what: Protects) -> Result<String> {
+    let query = format!(
+        "select a.pid, a.usename, coalesce(a.client_addr::text, 'local') as address, a.application_name, \
+         extract(epoch from now() - a.backend_start)::int as age from pg_catalog.pg_locks l \
+         join pg_catalog.pg_stat_activity a using (pid) where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
+         and (l.classid::bigint << 32) | l.objid::bigint = {}",
+        what.number()
+    );
+    Ok(match session.query(&query)?.first() {
+        Some(holder) => describe(holder),
+        None => "a run that is just ending".to_owned(),
+    })
+}
+
+fn describe(holder: &Value) -> String {
+    let text = |key: &str| holder[key].as_str().unwrap_or("?").to_owned();
+    let age = Duration::from_secs(holder["age"].as_u64().unwrap_or(0));
+    format!(
+        "`{}`, server process {}, role {}, for {}",
+        text("application_name"),
+        holder["pid"],
+        text("usename"),
+        ui::age(age)
+    )
+}
+
+/// The application name of a run: what it does, and on which machine and process. PostgreSQL cuts it at 63 bytes.
+pub fn application_name(task: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let user = std::env::var("USER").unwrap_or_default();
+    let name = format!("xtask {task} pid {} {user}@{}", std::process::id(), host.trim());
+    name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(63).collect()
+}
+
+/// Backends that an earlier, killed run of this tool left at work in this database: what they are, for a message.
+pub fn leftovers(session: &mut Session) -> Result<Vec<String>> {
+    let rows = session.query(&format!(
+        "select pid, application_name, extract(epoch from now() - query_start)::int as age, left(query, 60) as query \
+         from pg_catalog.pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
+         and application_name like {} and state = 'active'",
+        literal("xtask %")
+    ))?;
+    let describe =
+        |row: &Value| format!("server process {} of `{}`", row["pid"], row["application_name"].as_str().unwrap_or("?"));
+    Ok(rows.iter().map(describe).collect())
+}

@@ -1,0 +1,365 @@
+//! A session: one long-lived psql that runs one statement after the other and tells the answer of each. Locks, the
+//! ledger, migrations, seeds and queries all go through it, so that what holds a lock is what does the work.
+//!
+//! psql reads from a pipe. Behind each statement it is told to print a mark on both of its streams, with the statement's
+//! outcome; what stands between two marks is the answer. It never sees a command of the user's (`\q`, `\c`, `\!`), and
+//! no text of the user's is put together with ours.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::sql::lexer;
+use super::target::Connection;
+use crate::tools::{Cmd, os};
+use crate::ui::Failure;
+
+/// An error of the server, in its own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SqlError {
+    /// Five characters, appendix A of PostgreSQL's documentation.
+    pub sqlstate: String,
+    pub message: String,
+    /// Characters into the statement, from 1.
+    pub position: Option<usize>,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    pub context: Option<String>,
+}
+
+impl std::fmt::Display for SqlError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        for more in [&self.detail, &self.hint].into_iter().flatten() {
+            write!(f, " ({more})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SqlError {}
+
+/// The answer to one statement.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Rows as psql prints them unaligned: a line a row.
+    pub rows: String,
+    /// Notices and warnings, each on a line.
+    pub notices: Vec<String>,
+    pub error: Option<SqlError>,
+}
+
+impl Answer {
+    /// The rows, or the server's error.
+    pub fn ok(self) -> Result<String, SqlError> {
+        self.error.map_or(Ok(self.rows), Err)
+    }
+}
+
+/// What psql must be given behind one statement before the next may follow.
+enum Input<'a> {
+    /// Sent as it is, a `;` added where it lacks.
+    Statement(&'a str),
+    /// A COPY … FROM STDIN and its lines.
+    Copy { statement: &'a str, data: &'a str },
+}
+
+pub struct Session {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    mark: String,
+    count: u64,
+}
+
+impl Session {
+    /// Connects. `purpose` becomes the application's name, by which leftovers of a killed run are found. A server that
+    /// does not answer is exit 4.
+    pub fn open(connection: &Connection, purpose: &str) -> Result<Session> {
+        let options = "-c client_connection_check_interval=1000 -c idle_in_transaction_session_timeout=0";
+        let psql = Cmd::new(&connection.psql).args(["-X", "-q", "-A", "-t", "-v", "VERBOSITY=terse", "-w"]);
+        let psql = psql.envs(connection.variables.iter().map(|(name, value)| (name, value)));
+        let psql = psql
+            .env("PGAPPNAME", purpose)
+            .env("PGOPTIONS", options)
+            .env("PSQLRC", "/dev/null")
+            .env("PGCLIENTENCODING", "UTF8");
+        let psql = psql.env("LC_ALL", "C.UTF-8").env_remove("PSQL_HISTORY").env_remove("PGSERVICE");
+        let mut child = psql.spawn_piped()?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let mut session = Session {
+            child,
+            stdin: stdin.context("psql has no stdin")?,
+            stdout: lines(stdout.context("psql has no stdout")?),
+            stderr: lines(stderr.context("psql has no stderr")?),
+            mark: format!("xtask-{}", os::random_hex(8)?),
+            count: 0,
+        };
+        session.execute("select 1").map_err(|error| match error.downcast_ref::<Failure>() {
+            Some(_) => error,
+            None => Failure::cannot_tell(format!("{} does not answer: {error:#}", connection.describe())).into(),
+        })?;
+        Ok(session)
+    }
+
+    /// The same, trying again for as long as the server does not answer.
+    pub fn open_within(connection: &Connection, purpose: &str, patience: Duration) -> Result<Session> {
+        let mut result = Session::open(connection, purpose);
+        os::wait_until(patience, || {
+            if result.is_err() {
+                result = Session::open(connection, purpose);
+            }
+            result.is_ok()
+        });
+        result
+    }
+
+    /// Runs one statement and waits for its answer. Err only when the connection is lost.
+    pub fn run(&mut self, statement: &str) -> Result<Answer> {
+        self.send(&Input::Statement(statement))?;
+        self.receive()
+    }
+
+    /// Runs a COPY … FROM STDIN with its data.
+    pub fn copy(&mut self, statement: &str, data: &str) -> Result<Answer> {
+        self.send(&Input::Copy { statement, data })?;
+        self.receive()
+    }
+
+    /// Sends all statements at once and returns the answers up to the first error; the server runs the others too, so
+    /// only statements that do no harm after a failure of an earlier one may follow it (as inside a transaction).
+    pub fn run_all(&mut self, statements: &[&str]) -> Result<Vec<Answer>> {
+        for statement in statements {
+            self.send(&Input::Statement(statement))?;
+        }
+        statements.iter().map(|_| self.receive()).collect()
+    }
+
+    /// Runs a statement of our own, which must succeed; its rows.
+    pub fn execute(&mut self, statement: &str) -> Result<String> {
+        Ok(self.run(statement)?.ok()?)
+    }
+
+    /// The rows of a query of our own as JSON objects.
+    pub fn query(&mut self, query: &str) -> Result<Vec<Value>> {
+        let rows = self.execute(&format!("select coalesce(json_agg(t), '[]') from ({query}) t"))?;
+        match serde_json::from_str(&rows).context("the server's answer is not JSON")? {
+            Value::Array(rows) => Ok(rows),
+            other => Ok(vec![other]),
+        }
+    }
+
+    /// The single value of a query of our own; empty for none.
+    pub fn value(&mut self, query: &str) -> Result<String> {
+        Ok(self.execute(query)?.trim_end_matches('\n').to_owned())
+    }
+
+    fn send(&mut self, input: &Input<'_>) -> Result<()> {
+        self.count += 1;
+        let mark = format!("{}-{}", self.mark, self.count);
+        let mut text = String::new();
+        match input {
+            Input::Statement(statement) => text.push_str(&closed(statement)),
+            // After a COPY that failed at once, psql would run the data as commands; so here it must stop instead.
+            Input::Copy { statement, data } => {
+                text.push_str("\\set VERBOSITY verbose\n\\set ON_ERROR_STOP on\n");
+                text.push_str(&closed(statement));
+                text.push_str(data);
+                if !data.is_empty() && !data.ends_with('\n') {
+                    text.push('\n');
+                }
+                text.push_str("\\.\n\\set ON_ERROR_STOP off\n\\set VERBOSITY terse\n");
+            }
+        }
+        text.push_str(&format!(
+            "\\echo {mark}\n\\warn {mark} :ERROR :SQLSTATE\n\\if :ERROR\n\\errverbose\n\\endif\n\\warn {mark}-end\n"
+        ));
+        // A psql that is gone is told by the answer.
+        let _sent = self.stdin.write_all(text.as_bytes()).and_then(|()| self.stdin.flush());
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Answer> {
+        // Marks are numbered, but answers come in order: whatever mark of ours comes next ends this answer.
+        let mut answer = Answer::default();
+        loop {
+            match self.stdout.recv() {
+                Ok(line) if line.starts_with(&self.mark) => break,
+                Ok(line) => {
+                    answer.rows.push_str(&line);
+                    answer.rows.push('\n');
+                }
+                Err(_) => return self.last_words(answer),
+            }
+        }
+        let mut lines = Vec::new();
+        let outcome = self.stderr_until_mark(&mut lines)?;
+        let mut verbose = Vec::new();
+        self.stderr_until_mark(&mut verbose)?;
+        let mut words = outcome.split_whitespace().skip(1);
+        if words.next() == Some("true") {
+            answer.error = Some(sql_error(&mut lines, &verbose, words.next().unwrap_or_default()));
+        }
+        answer.notices = lines;
+        Ok(answer)
+    }
+
+    fn stderr_until_mark(&mut self, lines: &mut Vec<String>) -> Result<String> {
+        loop {
+            match self.stderr.recv() {
+                Ok(line) if line.starts_with(&self.mark) => return Ok(line),
+                Ok(line) => lines.push(line),
+                Err(_) => {
+                    let last = lines.iter().rfind(|line| !line.trim().is_empty()).cloned();
+                    return Err(last.map_or_else(|| self.lost(), |line| lost(&line)));
+                }
+            }
+        }
+    }
+
+    /// psql has ended. After a COPY that failed it was told to, and what it said is the statement's error.
+    fn last_words(&mut self, mut answer: Answer) -> Result<Answer> {
+        let lines: Vec<String> = self.stderr.iter().filter(|line| !line.starts_with(&self.mark)).collect();
+        let Some(at) = lines.iter().position(|line| line.starts_with("ERROR:  ")) else {
+            let words: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+            return Err(lost(&words.join("; ")));
+        };
+        // Verbose: `ERROR:  22P02: invalid input …`.
+        let first = lines[at].trim_start_matches("ERROR:  ");
+        let (sqlstate, message) = first.split_once(": ").unwrap_or(("", first));
+        let mut terse = vec![format!("ERROR:  {message}")];
+        answer.error = Some(sql_error(&mut terse, &lines[at + 1..], sqlstate));
+        Ok(answer)
+    }
+
+    /// psql has ended: its last words say why.
+    fn lost(&mut self) -> anyhow::Error {
+        let rest: Vec<String> = self.stderr.iter().filter(|line| !line.trim().is_empty()).collect();
+        lost(&rest.join("; "))
+    }
+}
+
+fn lost(words: &str) -> anyhow::Error {
+    let words = words.trim_start_matches("psql: ").trim_start_matches("error: ");
+    let words = if words.is_empty() { "psql ended" } else { words };
+    Failure::cannot_tell(format!("the connection to the database failed: {words}")).into()
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // psql ends when its input ends; the server then frees what the session held. Nothing to do if it is gone.
+        let _sent = self.stdin.write_all(b"\\q\n").and_then(|()| self.stdin.flush());
+        if !os::wait_until(Duration::from_millis(500), || matches!(self.child.try_wait(), Ok(Some(_)))) {
+            let _killed = self.child.kill();
+            let _waited = self.child.wait();
+        }
+    }
+}
+
+/// A statement for psql: its own variables kept out, a `;` and a line end at its end. A line comment at the end would
+/// swallow a `;` on the same line.
+fn closed(statement: &str) -> String {
+    let text = lexer::for_psql(statement.trim_end());
+    if text.ends_with(';') { format!("{text}\n") } else { format!("{text}\n;\n") }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Puts an error together from psql's terse line ("ERROR:  … at character N") and what `\errverbose` repeats. Takes the
+/// error out of `lines`; what stays are notices.
+fn sql_error(lines: &mut Vec<String>, verbose: &[String], sqlstate: &str) -> SqlError {
+    let begins = |line: &String| ["ERROR:  ", "FATAL:  ", "PANIC:  "].iter().any(|word| line.contains(word));
+    let start = lines.iter().rposition(begins).unwrap_or(lines.len());
+    let terse = lines.split_off(start).join("\n");
+    let (message, position) = match terse.rsplit_once(" at character ") {
+        Some((message, position)) if position.trim().parse::<usize>().is_ok() => {
+            (message, position.trim().parse().ok())
+        }
+        _ => (terse.as_str(), None),
+    };
+    let message = message.split_once(":  ").map_or(message, |(_, message)| message).trim().to_owned();
+    let mut error = SqlError { sqlstate: sqlstate.to_owned(), message, position, ..SqlError::default() };
+    let mut current: Option<&str> = None;
+    let mut parts: std::collections::BTreeMap<&str, String> = std::collections::BTreeMap::new();
+    for line in verbose {
+        let label = ["DETAIL:  ", "HINT:  ", "CONTEXT:  ", "LOCATION:  ", "LINE "]
+            .into_iter()
+            .find(|label| line.starts_with(label));
+        match label {
+            Some(label) => {
+                current = Some(label);
+                parts.insert(label, line[label.len()..].to_owned());
+            }
+            None => {
+                if let Some(part) = current.and_then(|label| parts.get_mut(label)) {
+                    part.push('\n');
+                    part.push_str(line);
+                }
+            }
+        }
+    }
+    error.detail = parts.remove("DETAIL:  ");
+    error.hint = parts.remove("HINT:  ");
+    error.context = parts.remove("CONTEXT:  ");
+    error
+}
+
+/// A value as a SQL literal; the one function that quotes values.
+pub fn literal(value: &str) -> String {
+    let doubled = value.replace('\'', "''");
+    if value.contains('\\') { format!("E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
+}
+
+/// A name as a SQL identifier, always quoted.
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal(r"a\b'c"), r"E'a\\b''c'");
+        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+    }
+
+    #[test]
+    fn an_error_is_put_together() {
+        let mut lines =
+            vec!["NOTICE:  hi".to_owned(), "ERROR:  column \"x\" does not exist at character 12".to_owned()];
+        let verbose = [
+            "error: ERROR:  42703: column",
+            "LINE 1: select x",
+            "        ^",
+            "HINT:  try y",
+            "and z",
+            "LOCATION:  f, a.c:1",
+        ];
+        let error = sql_error(&mut lines, &verbose.map(str::to_owned), "42703");
+        assert_eq!(lines, ["NOTICE:  hi"]);
+        assert_eq!((error.message.as_str(), error.position), ("column \"x\" does not exist", Some(12)));
+        assert_eq!(error.hint.as_deref(), Some("try y\nand z"));
+    }
+}

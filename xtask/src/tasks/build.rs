@@ -1,0 +1,83 @@
+//! `build [SERVICE…]`: install and build what changed since the last build, by content.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::flags::Build;
+use crate::services::build::{Builder, Component, Stage};
+use crate::tools::files::Lock;
+use crate::ui::{self, Exit};
+use crate::workspace::Workspace;
+use crate::workspace::service::Services;
+
+/// How long a task waits for another one that is building.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+
+pub fn run(workspace: &Workspace, flags: &Build) -> Result<Exit> {
+    let services = Services::load(workspace)?;
+    let selected = services.select(&flags.service)?;
+    let components: Vec<Component> =
+        selected.iter().map(|service| Component::of(workspace, &services, service)).collect();
+    if flags.explain || flags.json {
+        return explain(workspace, &components, flags.json);
+    }
+    bring_up_to_date(workspace, &components)?;
+    Ok(Exit::Done)
+}
+
+fn explain(workspace: &Workspace, components: &[Component], as_json: bool) -> Result<Exit> {
+    let builder = Builder::new(workspace, components);
+    let mut rows = Vec::new();
+    let mut objects = Vec::new();
+    for component in components {
+        let mut reasons = Vec::new();
+        for stage in [Stage::Install, Stage::Build] {
+            let why = builder.reasons(component, stage)?.unwrap_or_default();
+            reasons.extend(why.into_iter().map(|why| format!("{}: {why}", stage.name())));
+        }
+        let words = if reasons.is_empty() { "up to date".to_owned() } else { reasons.join("; ") };
+        rows.push(vec![component.name.clone(), words]);
+        objects.push(json!({"name": component.name, "stale": !reasons.is_empty(), "reasons": reasons}));
+    }
+    if as_json {
+        ui::json(&json!({"services": objects}));
+    } else {
+        ui::out(&ui::table(&[], &rows));
+    }
+    Ok(Exit::Done)
+}
+
+/// Installs and builds what is stale, components side by side. All come to their end before the first failure is
+/// returned. Says whether anything was done.
+pub fn bring_up_to_date(workspace: &Workspace, components: &[Component]) -> Result<bool> {
+    let _lock = Lock::take(&workspace.lock_file("build"), "the build of this clone", PATIENCE)?;
+    let builder = Builder::new(workspace, components);
+    let results: Vec<Result<bool>> = std::thread::scope(|scope| {
+        let handles: Vec<_> = components.iter().map(|component| scope.spawn(|| one(&builder, component))).collect();
+        let join = |handle: std::thread::ScopedJoinHandle<'_, Result<bool>>| {
+            handle.join().unwrap_or_else(|_| Err(ui::Failure::failed("a build thread ended early").into()))
+        };
+        handles.into_iter().map(join).collect()
+    });
+    let mut changed = false;
+    for result in results {
+        changed |= result?;
+    }
+    if !changed {
+        ui::step("build").same(&format!("{} components are up to date", components.len()));
+    }
+    Ok(changed)
+}
+
+fn one(builder: &Builder<'_>, component: &Component) -> Result<bool> {
+    let mut changed = false;
+    for stage in [Stage::Install, Stage::Build] {
+        if builder.reasons(component, stage)?.is_some() {
+            let step = ui::step(format!("{} {}", stage.name(), component.name));
+            builder.perform(component, stage, &step)?;
+            step.done();
+            changed = true;
+        }
+    }
+    Ok(changed)
+}

@@ -1,0 +1,74 @@
+//! `clean [--all]`: remove what can be rebuilt. Backups, releases and journals are never touched.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use crate::flags::Clean;
+use crate::services::build::Component;
+use crate::tools::files::{self, Lock};
+use crate::ui::{self, Exit, Failure, prompt};
+use crate::workspace::Workspace;
+use crate::workspace::service::Services;
+use crate::workspace::suite::Suite;
+
+/// Below a component's folder: all made from lock files and sources.
+const DERIVED: [&str; 6] = ["node_modules", ".venv", ".pytest_cache", ".ruff_cache", "dist", "coverage"];
+
+/// Plans, shows, asks where data is at stake, removes.
+pub fn run(workspace: &Workspace, flags: &Clean) -> Result<Exit> {
+    let targets = plan(workspace, flags.all)?;
+    if flags.plan {
+        let rows: Vec<Vec<String>> = targets
+            .iter()
+            .map(|path| vec![workspace.relative(path).to_string(), megabytes(files::size(path))])
+            .collect();
+        ui::out(&ui::table(&[], &rows));
+        return Ok(if targets.is_empty() { Exit::Done } else { Exit::Findings });
+    }
+    let running = super::services::running_units(workspace);
+    if !running.is_empty() && !flags.all {
+        let message = format!("{} still run from what would be removed", running.join(", "));
+        return Err(Failure::refused(message)
+            .hint("run `cargo xtask services stop` first, or `cargo xtask clean --all`")
+            .into());
+    }
+    let has_database = workspace.ops().join("postgres").is_dir();
+    if flags.all && has_database && !prompt::confirm("remove the database of dev with all it holds?", flags.yes)? {
+        ui::say("nothing was removed");
+        return Ok(Exit::Done);
+    }
+    let _lock = Lock::take(&workspace.lock_file("build"), "the build of this clone", std::time::Duration::ZERO)?;
+    if flags.all {
+        super::services::stop_everything(workspace)?;
+    }
+    let mut freed = 0;
+    for path in &targets {
+        freed += files::size(path);
+        files::remove(path)?;
+    }
+    ui::step("clean").done_with(&format!("{} removed, {}", targets.len(), megabytes(freed)));
+    Ok(Exit::Done)
+}
+
+fn plan(workspace: &Workspace, all: bool) -> Result<Vec<Utf8PathBuf>> {
+    let services = Services::load(workspace)?;
+    let suites =
+        workspace.suite_names().into_iter().map(|name| Suite::load(workspace, &name)).collect::<Result<Vec<_>>>()?;
+    let components = services.all().iter().map(|service| Component::of(workspace, &services, service));
+    let components = components.chain(suites.iter().map(|suite| Component::of_suite(workspace, suite)));
+    let mut targets = Vec::new();
+    for component in components {
+        targets.extend(DERIVED.map(|name| workspace.root().join(&component.source).join(name)));
+    }
+    targets.extend([workspace.build_records(), workspace.tool_cache(), workspace.ops().join("test")]);
+    if all {
+        let whole = ["run", "logs", "postgres", "facts", "hash-key"];
+        targets.extend(whole.map(|name| workspace.ops().join(name)));
+    }
+    targets.retain(|path| path.symlink_metadata().is_ok());
+    Ok(targets)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

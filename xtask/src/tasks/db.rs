@@ -1,0 +1,135 @@
+//! `db query|seed|shell|reset`: what one does to a database beside its schema.
+
+use anyhow::Result;
+
+use super::migrate::{PATIENCE, open_environment};
+use crate::database::lock::{self, Protects};
+use crate::database::session::Session;
+use crate::database::{ledger, queries, seeds};
+use crate::flags::{DbQuery, DbReset, DbShell};
+use crate::tools::Cmd;
+use crate::ui::{self, Exit, Failure, prompt, suggest};
+use crate::workspace::Workspace;
+
+const FORMATS: [&str; 3] = ["table", "json", "csv"];
+
+/// Runs a named query; without a name, says which there are.
+pub fn query(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) -> Result<Exit> {
+    let queries = queries::read(workspace)?;
+    let format = flags.format.as_deref().unwrap_or("table");
+    if !FORMATS.contains(&format) {
+        return Err(Failure::usage(format!("unknown format `{format}`"))
+            .hint(suggest::did_you_mean(format, FORMATS))
+            .into());
+    }
+    let Some(name) = &flags.name else {
+        let parameters = |query: &queries::Query| {
+            query.parameters.iter().map(|parameter| format!("{}=…", parameter.name)).collect::<Vec<_>>().join(" ")
+        };
+        let rows = queries
+            .iter()
+            .map(|query| vec![query.purpose.clone(), query.name.clone(), parameters(query), query.summary.clone()]);
+        ui::out(&ui::table(&["PURPOSE", "NAME", "PARAMETERS", "WHAT IT SHOWS"], &rows.collect::<Vec<_>>()));
+        return Ok(Exit::Done);
+    };
+    let Some(query) = queries.iter().find(|query| query.name == *name) else {
+        let hint = suggest::did_you_mean(name, queries.iter().map(|query| query.name.as_str()));
+        return Err(Failure::usage(format!("unknown query `{name}`")).hint(hint).into());
+    };
+    let bound = query.bind(&flags.parameter)?;
+    let (_, target) = open_environment(workspace, environment)?;
+    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("db query"), PATIENCE)?;
+    match format {
+        "json" => ui::out(&queries::run_json(&mut session, query, &bound)?),
+        "csv" => ui::out(queries::run_csv(&mut session, query, &bound)?.trim_end_matches('\n')),
+        _ => {
+            let rows = csv_rows(&queries::run_csv(&mut session, query, &bound)?);
+            let header: Vec<&str> =
+                rows.first().map(|row| row.iter().map(String::as_str).collect()).unwrap_or_default();
+            ui::out(&ui::table(&header, rows.get(1..).unwrap_or_default()));
+            ui::say(&format!("{} rows", rows.len().saturating_sub(1)));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// CSV as PostgreSQL writes it (RFC 4180) to rows; line ends inside a value become blanks, for a table.
+fn csv_rows(csv: &str) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    let mut row = Vec::new();
+    let mut cell = String::new();
+    let mut quoted = false;
+    let mut chars = csv.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                cell.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            '\n' | '\r' | '\t' => cell.push(' '),
+            c => cell.push(c),
+        }
+    }
+    rows
+}
+
+/// Loads the environment's seeds.
+pub fn seed(workspace: &Workspace, environment: Option<&str>) -> Result<Exit> {
+    let (environment, target) = open_environment(workspace, environment)?;
+    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("db seed"), PATIENCE)?;
+    ledger::check_identity(&mut session, &environment.name)?;
+    lock::take(&mut session, Protects::Schema, std::time::Duration::ZERO)?;
+    let step = ui::step(format!("seed {}", environment.name));
+    let loaded = seeds::load(&mut session, workspace, &environment)?;
+    step.done_with(&format!("{} files", loaded.len()));
+    Ok(Exit::Done)
+}
+
+/// Opens psql with the terminal.
+pub fn shell(workspace: &Workspace, environment: Option<&str>, flags: &DbShell) -> Result<Exit> {
+    let (_, target) = open_environment(workspace, environment)?;
+    let connection = if flags.as_service { target.service_connection()? } else { target.connection()? };
+    let psql = Cmd::new(&connection.psql).envs(connection.variables.iter().map(|(name, value)| (name, value)));
+    let code = psql.env("PGAPPNAME", ledger::purpose("db shell")).interactive()?;
+    Ok(if code == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// Drops dev's database and makes it anew.
+pub fn reset(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) -> Result<Exit> {
+    let name = environment.unwrap_or(super::services::DEV);
+    if name != super::services::DEV {
+        workspace.check_environment_name(name)?;
+        return Err(Failure::refused(format!("only dev's database can be reset, not that of `{name}`")).into());
+    }
+    let (environment, target) = open_environment(workspace, environment)?;
+    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("db reset"), PATIENCE)?;
+    ledger::check_identity(&mut session, &environment.name)?;
+    if !prompt::confirm("drop dev's database with all it holds, and make it anew?", flags.yes)? {
+        ui::say("nothing was touched");
+        return Ok(Exit::Done);
+    }
+    lock::take(&mut session, Protects::Schema, std::time::Duration::ZERO)?;
+    drop(session);
+    let step = ui::step("drop and make the database");
+    target.recreate()?;
+    step.done();
+    super::migrate::apply_and_seed(workspace, &environment, &target)?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_with_quotes_and_line_ends() {
+        assert_eq!(csv_rows("a,b\n1,\"x, \"\"y\"\"\nz\"\n"), [["a", "b"], ["1", "x, \"y\" z"]]);
+        assert_eq!(csv_rows("a\n"), [["a"]]);
+    }
+}

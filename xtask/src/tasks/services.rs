@@ -1,0 +1,303 @@
+//! `services start|stop|restart|status|logs`: the dev stack of this machine.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::database::Target;
+use crate::flags::{ServicesLogs, ServicesRestart, ServicesStart, ServicesStatus, ServicesStop};
+use crate::services::build::{Builder, Component};
+use crate::services::converge::{self, Action, Item};
+use crate::services::logs::Follower;
+use crate::services::process::{self, State, UnitFiles};
+use crate::services::stack::Stack;
+use crate::tools::files::Lock;
+use crate::tools::guard;
+use crate::ui::{self, Exit, Failure, Style};
+use crate::workspace::service::{DATABASE, Service, Services};
+use crate::workspace::{Environment, Workspace, entries};
+
+/// The environment whose services run from source on this machine.
+pub const DEV: &str = "dev";
+/// How long a service may take to be ready, unless `--wait` says otherwise.
+const READY: Duration = Duration::from_secs(60);
+
+/// Runs in this order: what is stale is built, the database started, ports checked, then each service as soon as what
+/// it depends on is ready.
+pub fn start(workspace: &Workspace, flags: &ServicesStart) -> Result<Exit> {
+    let _lock = lock(workspace)?;
+    let world = World::load(workspace)?;
+    world.services.select(&flags.service)?;
+    let wait = flags.wait.map_or(READY, Duration::from_secs);
+    if flags.plan {
+        return show_plan(&world, &flags.service);
+    }
+    bring_up(&world, &flags.service, false, wait)?;
+    if flags.foreground {
+        drop(_lock);
+        return stay(&world, &flags.service);
+    }
+    Ok(Exit::Done)
+}
+
+pub fn restart(workspace: &Workspace, flags: &ServicesRestart) -> Result<Exit> {
+    let _lock = lock(workspace)?;
+    let world = World::load(workspace)?;
+    world.services.select(&flags.service)?;
+    bring_up(&world, &flags.service, true, flags.wait.map_or(READY, Duration::from_secs))?;
+    Ok(Exit::Done)
+}
+
+/// Dependents first; without names the database too, last.
+pub fn stop(workspace: &Workspace, flags: &ServicesStop) -> Result<Exit> {
+    let _lock = lock(workspace)?;
+    let services = Services::load(workspace)?;
+    // What runs must be stoppable even when the environment can not be read any more.
+    let (environment, _) = Environment::read(workspace, DEV)?;
+    let stack = Stack::new(workspace, &services, &environment, DEV);
+    let names: Vec<String> = flags.service.iter().filter(|name| *name != DATABASE).cloned().collect();
+    services.select(&names)?;
+    let with_database = flags.service.is_empty() || names.len() < flags.service.len();
+    let chosen = if with_database { stack.with_dependents(&[]) } else { stack.with_dependents(&names) };
+    for service in chosen {
+        stop_one(&service.name, &stack.files(&service.name))?;
+    }
+    // A service whose file is gone may still run.
+    for (name, files) in units(workspace, DEV).into_iter().filter(|_| flags.service.is_empty()) {
+        if name != DATABASE && services.get(&name).is_none() {
+            stop_one(&name, &files)?;
+        }
+    }
+    if with_database {
+        stop_one(DATABASE, &stack.files(DATABASE))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn stop_one(name: &str, files: &UnitFiles) -> Result<()> {
+    let step = ui::step(format!("stop {name}"));
+    match State::look(files) {
+        State::Stopped => step.same("was not running"),
+        State::Ended(_) => {
+            process::stop(files)?;
+            step.same("had ended already");
+        }
+        State::Running(_) | State::Unkept(_) => {
+            process::stop(files)?;
+            step.done();
+        }
+    }
+    Ok(())
+}
+
+pub fn status(workspace: &Workspace, flags: &ServicesStatus) -> Result<Exit> {
+    let services = Services::load(workspace)?;
+    services.select(&flags.service)?;
+    let (environment, _) = Environment::read(workspace, DEV)?;
+    let mut stack = Stack::new(workspace, &services, &environment, DEV);
+    if let Ok(target) = Target::of(workspace, &environment, DEV) {
+        stack.database_url = target.service_url();
+    }
+    let chosen: Vec<&Service> = stack.with_dependencies(&flags.service);
+    let components: Vec<Component> =
+        chosen.iter().map(|service| Component::of(workspace, &services, service)).collect();
+    let builder = Builder::new(workspace, &components);
+    let mut rows = Vec::new();
+    let mut objects = Vec::new();
+    let mut add = |name: &str, port: Option<u16>, state: &State, stale: bool| {
+        let since = state.pid().and(state.record()).map(|record| record.started_at);
+        rows.push(vec![
+            name.to_owned(),
+            state.describe(),
+            state.pid().map_or("-".to_owned(), |pid| pid.to_string()),
+            port.map_or("-".to_owned(), |port| port.to_string()),
+            since.map_or("-".to_owned(), |since| ui::age(since.elapsed().unwrap_or_default())),
+            if stale { "changed since its start" } else { "" }.to_owned(),
+        ]);
+        objects.push(json!({
+            "name": name, "state": state.name(), "detail": state.describe(), "pid": state.pid(), "port": port,
+            "since": since.map(ui::utc), "stale": stale,
+        }));
+    };
+    if flags.service.is_empty() && stack.wants_database() {
+        add(DATABASE, None, &State::look(&stack.files(DATABASE)), false);
+    }
+    for service in chosen {
+        let state = stack.state(service);
+        // What can not be told (its program is missing) will be told by `start`.
+        let unit = stack.unit(service, &builder).ok();
+        let fresh = |record: &process::Record| unit.as_ref().is_none_or(|unit| unit.fingerprint == record.fingerprint);
+        let stale = state.pid().is_some() && !state.record().is_none_or(fresh);
+        add(&service.name, Some(stack.port(service)), &state, stale);
+    }
+    if flags.json {
+        ui::json(&json!({"services": objects}));
+    } else {
+        ui::out(&ui::table(&["SERVICE", "STATE", "PID", "PORT", "FOR", ""], &rows));
+    }
+    Ok(Exit::Done)
+}
+
+pub fn logs(workspace: &Workspace, flags: &ServicesLogs) -> Result<Exit> {
+    let services = Services::load(workspace)?;
+    let names: Vec<String> = flags.service.iter().filter(|name| *name != DATABASE).cloned().collect();
+    services.select(&names)?;
+    let mut chosen: Vec<String> = match flags.service.is_empty() {
+        true => services.running().map(|service| service.name.clone()).collect(),
+        false => names,
+    };
+    if flags.service.iter().any(|name| name == DATABASE) {
+        chosen.insert(0, DATABASE.to_owned());
+    }
+    let (environment, _) = Environment::read(workspace, DEV)?;
+    let stack = Stack::new(workspace, &services, &environment, DEV);
+    let width = chosen.iter().map(String::len).max().unwrap_or(0);
+    let show = |name: &str, line: &str| {
+        if flags.grep.as_ref().is_none_or(|text| line.contains(text.as_str())) {
+            ui::out(&format!("{}  {line}", ui::paint(Style::Faint, &format!("{name:<width$}"))));
+        }
+    };
+    let mut followers: Vec<Follower> = chosen.iter().map(|name| Follower::new(name, stack.files(name).log)).collect();
+    for name in &chosen {
+        process::last_lines(&stack.files(name).log, flags.lines.unwrap_or(50)).iter().for_each(|line| show(name, line));
+    }
+    while flags.follow {
+        for follower in &mut followers {
+            let name = follower.name.clone();
+            follower.lines().iter().for_each(|line| show(&name, line));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(Exit::Done)
+}
+
+/// What the dev stack is made of, read once.
+pub struct World<'a> {
+    pub workspace: &'a Workspace,
+    pub services: Services,
+    pub environment: Environment,
+}
+
+impl<'a> World<'a> {
+    pub fn load(workspace: &'a Workspace) -> Result<World<'a>> {
+        let services = Services::load(workspace)?;
+        let environment = Environment::load(workspace, DEV)?;
+        Ok(World { workspace, services, environment })
+    }
+    pub fn components(&self, chosen: &[&Service]) -> Vec<Component> {
+        let libraries = chosen.iter().flat_map(|service| self.services.libraries_of(service));
+        let mut all: Vec<&Service> = libraries.chain(chosen.iter().copied()).collect();
+        all.dedup_by(|a, b| a.name == b.name);
+        let mut components: Vec<Component> = Vec::new();
+        for service in all {
+            if !components.iter().any(|known| known.name == service.name) {
+                components.push(Component::of(self.workspace, &self.services, service));
+            }
+        }
+        components
+    }
+}
+
+/// The lock of everything that starts or stops processes of the dev stack.
+pub fn lock(workspace: &Workspace) -> Result<Lock> {
+    Lock::take(&workspace.lock_file("services"), "the services of this clone", Duration::ZERO)
+}
+
+/// Builds what is stale, starts the database, and converges. The caller holds [`lock`].
+pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Duration) -> Result<()> {
+    let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
+    let chosen = stack.with_dependencies(names);
+    let components = world.components(&chosen);
+    super::build::bring_up_to_date(world.workspace, &components)?;
+    if chosen.iter().any(|service| service.depends_on.iter().any(|name| name == DATABASE)) {
+        stack.database_url = start_database(world, &stack)?;
+    }
+    let is_asked = |service: &Service| restart && (names.is_empty() || names.contains(&service.name));
+    let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &is_asked)?;
+    converge::execute(&items, wait)
+}
+
+/// Makes sure that the database answers and that no migration is pending; its address for the services.
+fn start_database(world: &World<'_>, stack: &Stack<'_>) -> Result<String> {
+    let target = Target::of(world.workspace, &world.environment, DEV)?;
+    super::migrate::start_embedded(&target)?;
+    let pending = super::migrate::pending(world.workspace, &target, DEV)?;
+    if !pending.is_empty() {
+        let message = format!("{} migrations are pending, so the services would not become ready", pending.len());
+        return Err(Failure::refused(message).hint("run `cargo xtask migrate`, then this again").into());
+    }
+    debug_assert!(stack.wants_database());
+    Ok(target.service_url())
+}
+
+fn items<'a>(
+    stack: &Stack<'a>,
+    chosen: &[&'a Service],
+    builder: &Builder<'_>,
+    is_asked: &dyn Fn(&Service) -> bool,
+) -> Result<Vec<Item<'a>>> {
+    let mut items = Vec::new();
+    for service in chosen {
+        let unit = stack.unit(service, builder)?;
+        items.extend(converge::plan(stack, vec![(*service, unit)], is_asked(service)));
+    }
+    Ok(items)
+}
+
+fn show_plan(world: &World<'_>, names: &[String]) -> Result<Exit> {
+    let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
+    stack.database_url = Target::of(world.workspace, &world.environment, DEV)?.service_url();
+    let chosen = stack.with_dependencies(names);
+    let components = world.components(&chosen);
+    let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &|_| false)?;
+    let rows: Vec<Vec<String>> =
+        items.iter().map(|item| vec![item.service.name.clone(), item.action.describe()]).collect();
+    ui::out(&ui::table(&[], &rows));
+    let changes = items.iter().any(|item| item.action != Action::Keep);
+    Ok(if changes { Exit::Findings } else { Exit::Done })
+}
+
+/// Shows the logs until Ctrl-C; a watcher then stops the services, however this process ends.
+fn stay(world: &World<'_>, names: &[String]) -> Result<Exit> {
+    let root = world.workspace.root().to_string();
+    let mut args = vec!["services".to_owned(), "stop".to_owned(), "--workspace".to_owned(), root];
+    args.extend(names.iter().cloned());
+    guard::after_this_process(&args, std::process::Stdio::inherit())?;
+    ui::say("the services run; Ctrl-C stops them");
+    let flags = ServicesLogs { service: names.to_vec(), follow: true, lines: Some(0), grep: None };
+    logs(world.workspace, &flags)
+}
+
+/// Every unit that has a record in a stack.
+pub fn units(workspace: &Workspace, stack: &str) -> Vec<(String, UnitFiles)> {
+    let (run, logs) = (workspace.run_folder(stack), workspace.log_folder(stack));
+    let records = entries(&run)
+        .into_iter()
+        .filter(|path| path.extension() == Some("json") && !path.as_str().ends_with(".holder.json"));
+    records
+        .filter_map(|path| path.file_stem().map(|name| (name.to_owned(), UnitFiles::new(&run, &logs, name))))
+        .collect()
+}
+
+/// The names of what runs in the dev stack.
+pub fn running_units(workspace: &Workspace) -> Vec<String> {
+    let running = units(workspace, DEV).into_iter().filter(|(_, files)| State::look(files).pid().is_some());
+    running.map(|(name, _)| name).collect()
+}
+
+/// Stops every unit of a stack, the database last.
+pub fn stop_stack(workspace: &Workspace, stack: &str) -> Result<()> {
+    let (database, others): (Vec<_>, Vec<_>) =
+        units(workspace, stack).into_iter().partition(|(name, _)| name == DATABASE);
+    for (_, files) in others.iter().chain(&database) {
+        process::stop(files)?;
+    }
+    Ok(())
+}
+
+/// Stops the dev stack, for `clean --all`.
+pub fn stop_everything(workspace: &Workspace) -> Result<()> {
+    let _lock = lock(workspace)?;
+    stop_stack(workspace, DEV)
+}

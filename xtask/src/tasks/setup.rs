@@ -1,0 +1,96 @@
+//! `setup`: make this clone work, and say what comes next.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::services::{DEV, World};
+use crate::database::Target;
+use crate::tools::Cmd;
+use crate::tools::files::Lock;
+use crate::ui::{self, Exit, Failure, Style};
+use crate::workspace::service::Services;
+use crate::workspace::{Environment, Workspace, environment};
+
+/// How long each service may take to be ready on a machine that has just built everything.
+const READY: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// Runs in this order: tools checked; .env.dev made; side by side the dependencies of services, the database (unpacked,
+/// started, migrated, seeded) and cargo's crates; services built and started; health; the next steps.
+pub fn run(workspace: &Workspace) -> Result<Exit> {
+    let started = Instant::now();
+    super::doctor::preflight(workspace)?;
+    let _setup = Lock::take(&workspace.lock_file("setup"), "the setup of this clone", std::time::Duration::ZERO)?;
+    let _services = super::services::lock(workspace)?;
+
+    let services = Services::load(workspace)?;
+    let step = ui::step("config/environments/.env.dev");
+    match environment::make_values_file(workspace, DEV)? {
+        true => step.done_with("made, with generated keys"),
+        false => step.same("is there"),
+    }
+    let environment = Environment::load(workspace, DEV)?;
+    let world = World { workspace, services, environment };
+
+    side_by_side(&world)?;
+    super::services::bring_up(&world, &[], false, READY)?;
+
+    let report = super::health::look(workspace, &world.services, &world.environment)?;
+    ui::say("");
+    super::health::show(&report, false);
+    if !report.is_ok() {
+        return Err(Failure::refused("not everything is well").hint("see `cargo xtask services logs`").into());
+    }
+    ui::say(&format!("\n{} in {}", ui::paint(Style::Good, "ready"), ui::seconds(started.elapsed())));
+    next_steps(&world);
+    Ok(Exit::Done)
+}
+
+/// What does not depend on each other; every branch comes to its end before the first failure is returned.
+fn side_by_side(world: &World<'_>) -> Result<()> {
+    let all: Vec<_> = world.services.all().iter().collect();
+    let components = world.components(&all);
+    let results = std::thread::scope(|scope| {
+        let crates = scope.spawn(|| fetch_crates(world.workspace));
+        let database = scope.spawn(|| database(world));
+        let build = scope.spawn(|| super::build::bring_up_to_date(world.workspace, &components).map(|_| ()));
+        [crates, database, build]
+            .map(|handle| handle.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())))
+    });
+    results.into_iter().collect()
+}
+
+/// The crates that tests need beyond those this program was built from.
+fn fetch_crates(workspace: &Workspace) -> Result<()> {
+    let fetch = Cmd::cargo().args(["fetch", "--locked", "--quiet"]).dir(workspace.root());
+    if fetch.clone().arg("--offline").ask().is_ok_and(|answer| answer.ok()) {
+        return Ok(());
+    }
+    let step = ui::step("fetch crates");
+    fetch.run(&step)?;
+    step.done();
+    Ok(())
+}
+
+fn database(world: &World<'_>) -> Result<()> {
+    let target = Target::of(world.workspace, &world.environment, DEV)?;
+    super::migrate::start_embedded(&target)?;
+    super::migrate::apply_and_seed(world.workspace, &world.environment, &target)
+}
+
+fn next_steps(world: &World<'_>) {
+    ui::say("next:");
+    if let Some(gateway) =
+        world.services.running().last().filter(|service| service.env.iter().all(|key| key != "API_KEY"))
+    {
+        let port = gateway.port;
+        ui::say(&format!("  http://127.0.0.1:{port}/ in a browser, with API_KEY of config/environments/.env.dev, or:"));
+        let key = r#"$(sed -n 's/^API_KEY=//p' config/environments/.env.dev)"#;
+        ui::say(&format!(
+            "  curl -s http://127.0.0.1:{port}/v1/answers -H \"Authorization: Bearer {key}\" \\\n       -H 'Content-Type: application/json' -d '{{\"question\": \"how do I roll back a deployment?\"}}'"
+        ));
+    }
+    ui::say("  cargo xtask test             run all tests, beside what is running");
+    ui::say("  cargo xtask                  what there is, and what is running");
+    ui::say("  cargo xtask services stop    stop it all");
+}
