@@ -6,17 +6,26 @@ A passage's score, 0 to 1, is the weighted mean of two numbers of that range:
 - trigram: word_similarity of the question's words to the passage or its heading
 
 Candidates are what matches the question as a web search (all words, quotes as phrases); where that finds fewer
-documents than asked for, what matches any of the words; passages of documents whose title matches; and passages with
-similar words. A leading minus excludes. The best CANDIDATES of each kind are scored, which bounds the time a common
-word can take.
+documents than asked for, what matches any of the words; passages of documents whose title matches; and, where all of
+these are too few, passages with similar words. A leading minus excludes.
+
+The time of a search is bounded, whatever the words: of each kind the first MATCHES are looked at and the best
+CANDIDATES of these are scored, and similar words get a budget of their own, since comparing trigrams is the one costly
+step.
 """
 
+import logging
 import re
 from typing import Any
 
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-CANDIDATES = 200
+MATCHES = 5000
+CANDIDATES = 100
+SIMILAR_WORDS_SECONDS = 0.5
+
+log = logging.getLogger("ai_engine.ranking")
 
 _EXCLUDED = re.compile(r'(?:(?<=\s)|^)-("[^"]*"|\w[^\s"]*)')
 
@@ -34,28 +43,42 @@ with question as materialized (
         websearch_to_tsquery('english', %(excluded)s) as excluded
 ), strict as materialized (
     select id, document_id
-    from app.passage
-    where tsv @@ (select all_words from question) and tsv @@ (select any_word from question)
+    from (
+        select id, document_id, tsv
+        from app.passage
+        where tsv @@ (select all_words from question) and tsv @@ (select any_word from question)
+        limit %(matches)s
+    ) as match
     order by ts_rank(tsv, (select any_word from question)) desc
     limit %(candidates)s
 ), loose as materialized (
     select id
-    from app.passage
-    where tsv @@ (select any_word from question)
-        and (select count(distinct document_id) from strict) < %(limit)s
+    from (
+        select id, tsv
+        from app.passage
+        where tsv @@ (select any_word from question)
+            and (select count(distinct document_id) from strict) < %(limit)s
+        limit %(matches)s
+    ) as match
     order by ts_rank(tsv, (select any_word from question)) desc
     limit %(candidates)s
 ), titled as materialized (
     select p.id
-    from app.document as d
+    from (
+        select id
+        from app.document
+        where to_tsvector('english', title) @@ (select any_word from question)
+        order by ts_rank(to_tsvector('english', title), (select any_word from question)) desc
+        limit %(limit)s
+    ) as d
     join app.passage as p on p.document_id = d.id
-    where to_tsvector('english', d.title) @@ (select any_word from question)
-    order by ts_rank(to_tsvector('english', d.title), (select any_word from question)) desc
+    order by ts_rank(p.tsv, (select any_word from question)) desc
     limit %(candidates)s
 ), similar_words as materialized (
     select id
     from app.passage
-    where (select any_word from question) is not null
+    where %(with_similar)s
+        and (select any_word from question) is not null
         and (select words from question) operator(public.<%%) body
     order by public.word_similarity((select words from question), body) desc
     limit %(candidates)s
@@ -108,12 +131,14 @@ async def find_answers(
         "limit": limit,
         "passages": passages,
         "minimum_score": minimum_score,
+        "matches": MATCHES,
         "candidates": CANDIDATES,
         **weights,
     }
     async with pool.connection() as connection:
-        cursor = await connection.execute(_SEARCH, given)
-        rows = await cursor.fetchall()
+        rows = await _search(connection, given, with_similar=False)
+        if len({row["document_id"] for row in rows}) < limit:
+            rows = await _search_with_similar(connection, given) or rows
     answers: dict[int, dict[str, Any]] = {}
     for row in rows:
         document = {"id": row["document_id"], "source": row["source"], "title": row["title"]}
@@ -121,6 +146,24 @@ async def find_answers(
         best = {"score": row["score"], "text": row["text"], "document": document, "passages": []}
         answers.setdefault(row["document_id"], best)["passages"].append({**passage, "document": document})
     return list(answers.values())
+
+
+async def _search(
+    connection: psycopg.AsyncConnection, given: dict[str, Any], with_similar: bool
+) -> list[dict[str, Any]]:
+    cursor = await connection.execute(_SEARCH, {**given, "with_similar": with_similar})
+    return await cursor.fetchall()
+
+
+async def _search_with_similar(connection: psycopg.AsyncConnection, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same with similar words; nothing where they take too long: what was found without them is answer enough."""
+    try:
+        async with connection.transaction():
+            await connection.execute(f"set local statement_timeout = '{SIMILAR_WORDS_SECONDS}s'")
+            return await _search(connection, given, with_similar=True)
+    except psycopg.errors.QueryCanceled:
+        log.warning("similar words took too long and were left out")
+        return []
 
 
 def _excluding(question: str) -> tuple[str, list[str]]:

@@ -1,5 +1,7 @@
 import pytest
 
+from ai_engine import ranking
+
 
 @pytest.fixture
 def ask(client):
@@ -97,6 +99,11 @@ def test_all_words_win_over_any_word(ask, document):
     document("test/any", "Quinoa quinoa quinoa.")
     assert sources(ask("quinoa tabbouleh", limit=1)) == ["test/all"]
     assert sources(ask("quinoa tabbouleh", limit=2)) == ["test/all", "test/any"]
+
+
+def test_similar_words_that_take_too_long_are_left_out(ask, monkeypatch):
+    monkeypatch.setattr(ranking, "SIMILAR_WORDS_SECONDS", 0.001)
+    assert sources(ask("roll back", limit=10))[0] == "handbook/rollback"
 
 
 @pytest.mark.parametrize("limit", [0, 11, "3", 2.5])
