@@ -1,10 +1,22 @@
-//! stub
+//! The database of an environment: what its address means ([`target`]), and the PostgreSQL that runs here for
+//! `embedded:` ([`cluster`]).
+
+pub mod binaries;
+pub mod cluster;
 pub mod ledger;
 pub mod lock;
 pub mod migrations;
+mod place;
+mod probe;
 pub mod queries;
+mod roles;
 pub mod seeds;
 pub mod session;
 pub mod sql;
+mod start;
 pub mod target;
+mod unpack;
+pub mod url;
+
+pub use cluster::{Change, Cluster};
 pub use target::Target;

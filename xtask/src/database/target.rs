@@ -1,47 +1,204 @@
-use crate::workspace::{Environment, Workspace};
+//! What DATABASE_ADMIN_URL means for an environment: where its database is and how a client gets there.
+
 use anyhow::Result;
-pub struct Connection {
-    pub psql: String,
-    pub variables: Vec<(String, String)>,
+use camino::Utf8PathBuf;
+
+use super::binaries;
+use super::cluster::{Change, Cluster};
+use super::url::{self, Connection};
+use crate::ui::redact::percent_encode;
+use crate::ui::{Failure, Step, redact, suggest};
+use crate::workspace::{Database, Environment, Workspace};
+
+const ADMIN: &str = "DATABASE_ADMIN_URL";
+const SERVICE: &str = "DATABASE_URL";
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Run here.
+    Embedded(Cluster),
+    /// A server that others run.
+    External(Connection),
 }
-impl Connection {
-    pub fn describe(&self) -> String {
-        String::new()
-    }
+
+/// The database of one environment.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub environment: String,
+    /// The database's name on its server.
+    pub database: String,
+    pub config: Database,
+    workspace: Workspace,
+    place: Place,
+    /// DATABASE_URL, where the environment has one.
+    service_url: Option<String>,
 }
-pub struct Target;
+
 impl Target {
-    pub fn of(_w: &Workspace, _e: &Environment, _s: &str) -> Result<Target> {
-        Ok(Target)
+    /// The database of an environment; `stack` names the cluster that `embedded:` runs. Exit 2 when the address cannot
+    /// be read, 4 when it needs an engine that is not at hand.
+    pub fn of(workspace: &Workspace, environment: &Environment, stack: &str) -> Result<Target> {
+        let config = Database::load(workspace)?;
+        let mut database = config.database_of(&environment.name);
+        let address = environment.get(ADMIN).unwrap_or_default();
+        let name = &environment.name;
+        let place = match address.split_once(':') {
+            Some(("embedded", "")) => Place::Embedded(Cluster::of(workspace, &config, stack)),
+            Some(("compose", service)) if !service.is_empty() => {
+                return Err(no_engine(name, address, &format!("the service `{service}` under Docker Compose")));
+            }
+            Some(("kubernetes", what)) if !what.is_empty() => {
+                return Err(no_engine(name, address, &format!("a port-forward to `{what}` in a Kubernetes cluster")));
+            }
+            Some(("postgres" | "postgresql", _)) => {
+                let connection = url::parse(ADMIN, address)?;
+                if let Some(given) = connection.get("PGDATABASE") {
+                    database = given.to_owned();
+                }
+                Place::External(connection)
+            }
+            _ => return Err(unreadable(name, address)),
+        };
+        let service_url = environment.get(SERVICE).map(str::to_owned);
+        let (workspace, environment) = (workspace.clone(), name.clone());
+        Ok(Target { environment, database, config, workspace, place, service_url })
     }
-    pub fn for_test(_w: &Workspace, _s: &str) -> Result<Target> {
-        Ok(Target)
+
+    /// A database for a test run, whatever the environment's address: in a cluster of its own, fast and not durable.
+    pub fn for_test(workspace: &Workspace, environment: &Environment, stack: &str) -> Result<Target> {
+        let config = Database::load(workspace)?;
+        let cluster = Cluster::for_test(workspace, &config, stack);
+        Ok(Target {
+            environment: environment.name.clone(),
+            database: config.database_of(&environment.name),
+            config,
+            workspace: workspace.clone(),
+            place: Place::Embedded(cluster),
+            service_url: None,
+        })
     }
-    pub fn remove_test_cluster(_w: &Workspace, _s: &str) -> Result<()> {
-        Ok(())
+
+    /// The same server, another database: a scratch copy, one of many tests.
+    pub fn with_database(&self, name: &str) -> Target {
+        Target { database: name.to_owned(), ..self.clone() }
     }
-    pub fn scratch(&self, _n: &str) -> Result<Target> {
-        Ok(Target)
+
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.place, Place::Embedded(_))
     }
-    pub fn ensure_running(&self) -> Result<()> {
-        Ok(())
+    /// The cluster of `embedded:`.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        match &self.place {
+            Place::Embedded(cluster) => Some(cluster),
+            Place::External(_) => None,
+        }
     }
-    pub fn recreate(&self) -> Result<()> {
-        Ok(())
+
+    /// Makes sure that a database we run is up; an external one is its owner's business, so nothing is done.
+    pub fn ensure_running(&self, step: &Step) -> Result<Change> {
+        match &self.place {
+            Place::Embedded(cluster) => cluster.ensure_running(&self.database, step),
+            Place::External(_) => Ok(Change::Same),
+        }
     }
-    pub fn service_url(&self) -> String {
-        String::new()
+
+    /// How the owner gets there; nothing of it may stand in argv.
+    pub fn connection(&self) -> Connection {
+        let connection = match &self.place {
+            Place::Embedded(cluster) => Connection::new(cluster.variables(&self.database)),
+            Place::External(connection) => connection.to_database(&self.database),
+        };
+        match connection.get("PGCONNECT_TIMEOUT") {
+            Some(_) => connection,
+            // libpq counts whole seconds, and takes 1 as 2.
+            None => {
+                let seconds = self.config.timeouts.connect.as_millis().div_ceil(1000).max(2);
+                connection.with("PGCONNECT_TIMEOUT", &seconds.to_string())
+            }
+        }
     }
-    pub fn owner_url(&self) -> String {
-        String::new()
+
+    /// What services get as DATABASE_URL: the environment's own, else the one that follows from a database we run.
+    pub fn service_url(&self) -> Result<String> {
+        match (&self.service_url, &self.place) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Place::Embedded(cluster)) => {
+                let socket = percent_encode(cluster.socket_folder().as_str());
+                Ok(format!("postgres://{}@localhost/{}?host={socket}", self.config.login_role, self.database))
+            }
+            (None, Place::External(_)) => {
+                let message =
+                    format!("`{SERVICE}` of `{}` is empty, and its database is run by others", self.environment);
+                let hint = format!("set it to the URL that services log in with as `{}`", self.config.login_role);
+                Err(Failure::usage(message).hint(hint).into())
+            }
+        }
     }
+
+    /// The psql to use: the server's own, or for an external one the newest there is ([`check_client`] compares it with
+    /// the server). Exit 4 when there is none.
+    ///
+    /// [`check_client`]: Target::check_client
+    pub fn psql(&self) -> Result<Utf8PathBuf> {
+        self.program("psql")
+    }
+    /// Another program of the same folder: pg_dump, pg_restore.
+    pub fn program(&self, name: &str) -> Result<Utf8PathBuf> {
+        Ok(self.client()?.program(name))
+    }
+    fn client(&self) -> Result<binaries::Binaries> {
+        match &self.place {
+            Place::Embedded(cluster) => cluster.binaries(),
+            Place::External(connection) => {
+                binaries::client(&self.workspace, &self.config, connection.may_leave_the_machine())
+            }
+        }
+    }
+
+    /// Refuses (exit 4) a client that is older than the server: pg_dump would not work, and psql would not know all.
+    pub fn check_client(&self, server_major: u32) -> Result<()> {
+        let client = self.client()?;
+        if client.major >= server_major {
+            return Ok(());
+        }
+        let message = format!(
+            "the server of `{}` is PostgreSQL {server_major}, the newest client here ({}) is {}",
+            self.environment, client.bin, client.version
+        );
+        let hint = format!("install its client (Debian: apt-get install postgresql-client-{server_major})");
+        Err(Failure::cannot_tell(message).hint(hint).into())
+    }
+
+    /// For people: `embedded: vital_dev`, `db.example:5432/vital`; never a password.
     pub fn describe(&self) -> String {
-        String::new()
+        match &self.place {
+            Place::Embedded(_) => format!("embedded: {}", self.database),
+            Place::External(connection) => {
+                let host = connection.get("PGHOST").unwrap_or("localhost");
+                let port = connection.get("PGPORT").unwrap_or("5432");
+                format!("{host}:{port}/{}", self.database)
+            }
+        }
     }
-    pub fn connection(&self) -> Result<Connection> {
-        todo!()
-    }
-    pub fn service_connection(&self) -> Result<Connection> {
-        todo!()
-    }
+}
+
+fn no_engine(environment: &str, address: &str, what: &str) -> anyhow::Error {
+    let message =
+        format!("the database of `{environment}` ({address}) is {what}, which xtask cannot reach by itself yet");
+    let hint = format!("give an address that can be dialled: {ADMIN}=postgres://… in .env.{environment}");
+    Failure::cannot_tell(message).hint(hint).into()
+}
+
+fn unreadable(environment: &str, address: &str) -> anyhow::Error {
+    let message = match address.is_empty() {
+        true => format!("`{ADMIN}` of `{environment}` is empty"),
+        false => format!("`{ADMIN}` of `{environment}` cannot be read: `{}`", redact::mask_url(address)),
+    };
+    let known = ["embedded:", "compose:", "kubernetes:", "postgres://"];
+    let scheme = address.split_inclusive(':').next().unwrap_or_default();
+    let near = suggest::nearest(scheme, known).map(|near| format!("did you mean `{near}`? "));
+    let hint =
+        format!("{}it is embedded:, compose:SERVICE, kubernetes:svc/NAME or postgres://…", near.unwrap_or_default());
+    Failure::usage(message).hint(hint).into()
 }

@@ -45,6 +45,44 @@ fn sync_folder(folder: &Utf8Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Gives a finished folder or file its name, and makes the name survive a loss of power.
+pub fn rename(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let renamed = std::fs::rename(from, to).and_then(|()| match to.parent() {
+        Some(folder) => sync_folder(folder),
+        None => Ok(()),
+    });
+    renamed.with_context(|| explain("make", to))
+}
+
+/// Writes a folder and all it holds through to the disk; several at a time, because each waits for the disk.
+pub fn sync_tree(folder: &Utf8Path) -> Result<()> {
+    const THREADS: usize = 8;
+    let mut paths = Vec::new();
+    list_tree(folder, &mut paths)?;
+    let sync = |path: &Utf8PathBuf| File::open(path).and_then(|file| file.sync_all());
+    std::thread::scope(|scope| {
+        let parts = paths.chunks(paths.len().div_ceil(THREADS).max(1));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().try_for_each(sync))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())))
+    })
+    .with_context(|| explain("write", folder))
+}
+
+/// Files and folders, not links.
+fn list_tree(folder: &Utf8Path, paths: &mut Vec<Utf8PathBuf>) -> Result<()> {
+    paths.push(folder.to_owned());
+    for entry in folder.read_dir_utf8().with_context(|| explain("read", folder))? {
+        let entry = entry.with_context(|| explain("read", folder))?;
+        let kind = entry.file_type().with_context(|| explain("read", entry.path()))?;
+        if kind.is_dir() {
+            list_tree(entry.path(), paths)?;
+        } else if kind.is_file() {
+            paths.push(entry.path().to_owned());
+        }
+    }
+    Ok(())
+}
+
 /// Makes a folder and its parents.
 pub fn make_folder(folder: &Utf8Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| explain("make folder", folder))

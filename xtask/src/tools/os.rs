@@ -143,15 +143,17 @@ pub fn processes() -> Vec<ProcessFacts> {
     pids.filter_map(process).collect()
 }
 
+/// The arguments of a process, the program first; none when they may not be read. What PostgreSQL writes over its
+/// own is one argument.
+pub fn arguments(pid: u32) -> Vec<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
 /// The command line of a process, shortened to what fits a message; empty when it may not be read.
 pub fn command_line(pid: u32) -> String {
-    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<String> = bytes
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty())
-        .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect();
-    words.join(" ").chars().take(120).collect()
+    arguments(pid).join(" ").chars().take(120).collect()
 }
 
 /// The value of an environment variable of another process of this user.

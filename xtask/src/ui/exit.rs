@@ -87,7 +87,8 @@ pub fn report(error: &anyhow::Error) {
     }
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
     super::error(&chain.join(": "));
-    if let Some(hint) = failures(error).find_map(|failure| failure.hint.as_deref()) {
+    let hint = failures(error).find_map(|failure| failure.hint.as_deref());
+    if let Some(hint) = hint.or_else(|| crate::tools::files::hint_for(error)) {
         super::hint(hint);
     }
 }

@@ -12,6 +12,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::ui::{Failure, suggest};
+pub use database::Database;
 pub use environment::Environment;
 pub use service::Service;
 
@@ -94,6 +95,10 @@ impl Workspace {
     pub fn tool_cache(&self) -> Utf8PathBuf {
         self.ops().join("tools")
     }
+    /// An embedded PostgreSQL, unpacked; `version` is that of its package.
+    pub fn embedded_postgres(&self, version: &str) -> Utf8PathBuf {
+        self.tool_cache().join(format!("postgres-{version}"))
+    }
     /// What was last installed and built from which inputs.
     pub fn build_records(&self) -> Utf8PathBuf {
         self.ops().join("build")
@@ -105,7 +110,7 @@ impl Workspace {
     pub fn log_folder(&self, stack: &str) -> Utf8PathBuf {
         self.ops().join("logs").join(stack)
     }
-    /// State of one environment's embedded database.
+    /// State of one stack's embedded database.
     pub fn cluster_folder(&self, stack: &str) -> Utf8PathBuf {
         self.ops().join("postgres").join(stack)
     }
