@@ -84,7 +84,7 @@ def test_metrics_have_the_shared_names(client):
     assert 'http_requests_total{method="GET",route="/v1/documents",service="ai-engine",status="200"} 1.0' in text
     assert 'route="/v1/documents/{id}",service="ai-engine",status="404"' in text
     assert 'http_requests_total{method="other",route="unmatched",service="ai-engine",status="404"} 1.0' in text
-    assert 'db_pool_connections{service="ai-engine",state="used"} 0.0' in text
+    assert 'db_pool_connections{service="ai-engine",state="used"} ' in text
     assert "process_resident_memory_bytes" in text
     of_the_gateway = {"upstream_requests_total", "rate_limited_requests_total"}
     for name in set(load_metrics()) - of_the_gateway:
