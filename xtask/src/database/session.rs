@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::sql::lexer;
-use super::target::Connection;
+use super::target::Target;
 use crate::tools::{Cmd, os};
 use crate::ui::Failure;
 
@@ -80,17 +80,13 @@ pub struct Session {
 impl Session {
     /// Connects. `purpose` becomes the application's name, by which leftovers of a killed run are found. A server that
     /// does not answer is exit 4.
-    pub fn open(connection: &Connection, purpose: &str) -> Result<Session> {
-        let options = "-c client_connection_check_interval=1000 -c idle_in_transaction_session_timeout=0";
-        let psql = Cmd::new(&connection.psql).args(["-X", "-q", "-A", "-t", "-v", "VERBOSITY=terse", "-w"]);
-        let psql = psql.envs(connection.variables.iter().map(|(name, value)| (name, value)));
-        let psql = psql
-            .env("PGAPPNAME", purpose)
-            .env("PGOPTIONS", options)
-            .env("PSQLRC", "/dev/null")
-            .env("PGCLIENTENCODING", "UTF8");
-        let psql = psql.env("LC_ALL", "C.UTF-8").env_remove("PSQL_HISTORY").env_remove("PGSERVICE");
-        let mut child = psql.spawn_piped()?;
+    pub fn open(target: &Target, purpose: &str) -> Result<Session> {
+        let connection = target.connection();
+        // The server looks every second whether its client is still there, so that a killed run frees what it held.
+        let options = format!("{} -c client_connection_check_interval=1000", connection.get("PGOPTIONS").unwrap_or_default());
+        let connection = connection.with("PGAPPNAME", purpose).with("PGOPTIONS", options.trim()).with("PGCLIENTENCODING", "UTF8");
+        let psql = Cmd::new(target.psql()?).args(["-X", "-q", "-A", "-t", "-v", "VERBOSITY=terse", "-w"]);
+        let mut child = connection.apply(psql).env("PSQLRC", "/dev/null").env("LC_ALL", "C.UTF-8").spawn_piped()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let mut session = Session {
             child,
@@ -100,19 +96,19 @@ impl Session {
             mark: format!("xtask-{}", os::random_hex(8)?),
             count: 0,
         };
-        session.execute("select 1").map_err(|error| match error.downcast_ref::<Failure>() {
-            Some(_) => error,
-            None => Failure::cannot_tell(format!("{} does not answer: {error:#}", connection.describe())).into(),
+        let hint = if target.is_embedded() { "run `cargo xtask services start`" } else { "check DATABASE_ADMIN_URL, and that the server runs" };
+        session.execute("select 1").map_err(|error| {
+            Failure::cannot_tell(format!("{} does not answer: {error:#}", target.describe())).hint(hint)
         })?;
         Ok(session)
     }
 
     /// The same, trying again for as long as the server does not answer.
-    pub fn open_within(connection: &Connection, purpose: &str, patience: Duration) -> Result<Session> {
-        let mut result = Session::open(connection, purpose);
+    pub fn open_within(target: &Target, purpose: &str, patience: Duration) -> Result<Session> {
+        let mut result = Session::open(target, purpose);
         os::wait_until(patience, || {
             if result.is_err() {
-                result = Session::open(connection, purpose);
+                result = Session::open(target, purpose);
             }
             result.is_ok()
         });

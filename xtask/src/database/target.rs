@@ -136,6 +136,40 @@ impl Target {
         }
     }
 
+    /// How services get there.
+    pub fn service_connection(&self) -> Result<Connection> {
+        url::parse(SERVICE, &self.service_url()?)
+    }
+
+    /// The owner's address as a URL, for test runners of a database that we run; it has no password.
+    pub fn owner_url(&self) -> String {
+        let connection = self.connection();
+        let part = |name: &str| percent_encode(connection.get(name).unwrap_or_default());
+        format!("postgres://{}@localhost/{}?host={}", part("PGUSER"), part("PGDATABASE"), part("PGHOST"))
+    }
+
+    /// An empty database of this name on a server that we run; what was there under that name is gone.
+    pub fn scratch(&self, name: &str) -> Result<Target> {
+        let scratch = self.with_database(name);
+        scratch.recreate()?;
+        Ok(scratch)
+    }
+
+    /// Drops the database and makes it anew, empty. Only for a database that we run.
+    pub fn recreate(&self) -> Result<()> {
+        let Place::Embedded(cluster) = &self.place else {
+            return Err(Failure::refused("only a database that runs here can be made anew").into());
+        };
+        cluster.drop_database(&self.database)?;
+        cluster.create_database(&self.database, None)
+    }
+
+    /// Ends and removes what [`Target::for_test`] made for a test run.
+    pub fn remove_test_cluster(workspace: &Workspace, stack: &str) -> Result<()> {
+        let config = Database::load(workspace)?;
+        Cluster::for_test(workspace, &config, stack).remove()
+    }
+
     /// The psql to use: the server's own, or for an external one the newest there is ([`check_client`] compares it with
     /// the server). Exit 4 when there is none.
     ///

@@ -38,7 +38,7 @@ pub fn query(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) 
     };
     let bound = query.bind(&flags.parameter)?;
     let (_, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("db query"), PATIENCE)?;
+    let mut session = Session::open_within(&target, &ledger::purpose("db query"), PATIENCE)?;
     match format {
         "json" => ui::out(&queries::run_json(&mut session, query, &bound)?),
         "csv" => ui::out(queries::run_csv(&mut session, query, &bound)?.trim_end_matches('\n')),
@@ -82,7 +82,7 @@ fn csv_rows(csv: &str) -> Vec<Vec<String>> {
 /// Loads the environment's seeds.
 pub fn seed(workspace: &Workspace, environment: Option<&str>) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("db seed"), PATIENCE)?;
+    let mut session = Session::open_within(&target, &ledger::purpose("db seed"), PATIENCE)?;
     ledger::check_identity(&mut session, &environment.name)?;
     lock::take(&mut session, Protects::Schema, std::time::Duration::ZERO)?;
     let step = ui::step(format!("seed {}", environment.name));
@@ -94,9 +94,9 @@ pub fn seed(workspace: &Workspace, environment: Option<&str>) -> Result<Exit> {
 /// Opens psql with the terminal.
 pub fn shell(workspace: &Workspace, environment: Option<&str>, flags: &DbShell) -> Result<Exit> {
     let (_, target) = open_environment(workspace, environment)?;
-    let connection = if flags.as_service { target.service_connection()? } else { target.connection()? };
-    let psql = Cmd::new(&connection.psql).envs(connection.variables.iter().map(|(name, value)| (name, value)));
-    let code = psql.env("PGAPPNAME", ledger::purpose("db shell")).interactive()?;
+    let connection = if flags.as_service { target.service_connection()? } else { target.connection() };
+    let psql = connection.with("PGAPPNAME", &ledger::purpose("db shell")).apply(Cmd::new(target.psql()?));
+    let code = psql.interactive()?;
     Ok(if code == 0 { Exit::Done } else { Exit::Failed })
 }
 
@@ -108,7 +108,7 @@ pub fn reset(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) 
         return Err(Failure::refused(format!("only dev's database can be reset, not that of `{name}`")).into());
     }
     let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("db reset"), PATIENCE)?;
+    let mut session = Session::open_within(&target, &ledger::purpose("db reset"), PATIENCE)?;
     ledger::check_identity(&mut session, &environment.name)?;
     if !prompt::confirm("drop dev's database with all it holds, and make it anew?", flags.yes)? {
         ui::say("nothing was touched");

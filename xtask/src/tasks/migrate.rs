@@ -9,7 +9,7 @@ use crate::database::ledger::{self, Run};
 use crate::database::lock::{self, Protects};
 use crate::database::migrations::{self, Migration, State};
 use crate::database::session::Session;
-use crate::database::{Target, seeds};
+use crate::database::{Cluster, Target, seeds};
 use crate::flags::{MigrateNew, MigrateStatus, MigrateUp};
 use crate::tools::{files, git};
 use crate::ui::{self, Exit, Failure};
@@ -32,7 +32,7 @@ pub fn up(workspace: &Workspace, environment: Option<&str>, flags: &MigrateUp) -
             .into());
     }
     let patience = flags.wait.map_or(PATIENCE, Duration::from_secs);
-    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("migrate up"), patience)?;
+    let mut session = Session::open_within(&target, &ledger::purpose("migrate up"), patience)?;
     ledger::check_identity(&mut session, &environment.name)?;
     if flags.plan {
         return plan(workspace, &mut session, &files, &environment.name, flags);
@@ -152,7 +152,7 @@ fn remember(workspace: &Workspace, environment: &str, session: &mut Session) -> 
 pub fn status(workspace: &Workspace, environment: Option<&str>, flags: &MigrateStatus) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;
     let files = migrations::read(workspace)?;
-    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("migrate status"), PATIENCE)?;
+    let mut session = Session::open_within(&target, &ledger::purpose("migrate status"), PATIENCE)?;
     ledger::check_identity(&mut session, &environment.name)?;
     let standings = migrations::compare(&files, &ledger::read(&mut session)?);
     if flags.json {
@@ -208,13 +208,19 @@ pub fn open_environment(workspace: &Workspace, name: Option<&str>) -> Result<(En
 
 /// Starts the database where it runs on this machine; what already runs is left alone.
 pub fn start_embedded(target: &Target) -> Result<()> {
-    target.ensure_running()
+    if !target.is_embedded() || target.cluster().is_some_and(Cluster::answers) {
+        return Ok(());
+    }
+    let step = ui::step("database");
+    target.ensure_running(&step)?;
+    step.done_with(&target.describe());
+    Ok(())
 }
 
 /// Versions on disk that are not applied. Asks only: it starts nothing.
 pub fn pending(workspace: &Workspace, target: &Target, environment: &str) -> Result<Vec<String>> {
     let files = migrations::read(workspace)?;
-    let mut session = Session::open(&target.connection()?, &ledger::purpose("status"))?;
+    let mut session = Session::open(&target, &ledger::purpose("status"))?;
     ledger::check_identity(&mut session, environment)?;
     let standings = migrations::compare(&files, &ledger::read(&mut session)?);
     let is_open = |standing: &&migrations::Standing| matches!(standing.state, State::Pending | State::Running);
@@ -224,7 +230,7 @@ pub fn pending(workspace: &Workspace, target: &Target, environment: &str) -> Res
 /// Brings a database up to date and seeds it, as `setup` and `test` do.
 pub fn apply_and_seed(workspace: &Workspace, environment: &Environment, target: &Target) -> Result<()> {
     let files = migrations::read(workspace)?;
-    let mut session = Session::open_within(&target.connection()?, &ledger::purpose("setup"), PATIENCE)?;
+    let mut session = Session::open_within(&target, &ledger::purpose("setup"), PATIENCE)?;
     ledger::check_identity(&mut session, &environment.name)?;
     if apply(workspace, &mut session, &files, environment, None, PATIENCE)?.is_empty() {
         ui::step("migrate").same("no migration is pending");

@@ -96,9 +96,8 @@ pub fn status(workspace: &Workspace, flags: &ServicesStatus) -> Result<Exit> {
     services.select(&flags.service)?;
     let (environment, _) = Environment::read(workspace, DEV)?;
     let mut stack = Stack::new(workspace, &services, &environment, DEV);
-    if let Ok(target) = Target::of(workspace, &environment, DEV) {
-        stack.database_url = target.service_url();
-    }
+    // What can not be told here will be told by `start`.
+    stack.database_url = Target::of(workspace, &environment, DEV).and_then(|target| target.service_url()).unwrap_or_default();
     let chosen: Vec<&Service> = stack.with_dependencies(&flags.service);
     let components: Vec<Component> =
         chosen.iter().map(|service| Component::of(workspace, &services, service)).collect();
@@ -211,7 +210,7 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
     let components = world.components(&chosen);
     super::build::bring_up_to_date(world.workspace, &components)?;
     if chosen.iter().any(|service| service.depends_on.iter().any(|name| name == DATABASE)) {
-        stack.database_url = start_database(world, &stack)?;
+        stack.database_url = start_database(world)?;
     }
     let is_asked = |service: &Service| restart && (names.is_empty() || names.contains(&service.name));
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &is_asked)?;
@@ -219,7 +218,7 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
 }
 
 /// Makes sure that the database answers and that no migration is pending; its address for the services.
-fn start_database(world: &World<'_>, stack: &Stack<'_>) -> Result<String> {
+fn start_database(world: &World<'_>) -> Result<String> {
     let target = Target::of(world.workspace, &world.environment, DEV)?;
     super::migrate::start_embedded(&target)?;
     let pending = super::migrate::pending(world.workspace, &target, DEV)?;
@@ -227,8 +226,7 @@ fn start_database(world: &World<'_>, stack: &Stack<'_>) -> Result<String> {
         let message = format!("{} migrations are pending, so the services would not become ready", pending.len());
         return Err(Failure::refused(message).hint("run `cargo xtask migrate`, then this again").into());
     }
-    debug_assert!(stack.wants_database());
-    Ok(target.service_url())
+    target.service_url()
 }
 
 fn items<'a>(
@@ -247,7 +245,7 @@ fn items<'a>(
 
 fn show_plan(world: &World<'_>, names: &[String]) -> Result<Exit> {
     let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
-    stack.database_url = Target::of(world.workspace, &world.environment, DEV)?.service_url();
+    stack.database_url = Target::of(world.workspace, &world.environment, DEV)?.service_url()?;
     let chosen = stack.with_dependencies(names);
     let components = world.components(&chosen);
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &|_| false)?;

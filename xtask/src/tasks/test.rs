@@ -187,7 +187,7 @@ impl<'a> Bench<'a> {
     /// The scratch cluster, started when first wanted.
     fn target(&mut self) -> Result<&Target> {
         if self.target.is_none() {
-            let target = Target::for_test(self.workspace, &self.name)?;
+            let target = Target::for_test(self.workspace, &self.environment, &self.name)?;
             super::migrate::start_embedded(&target)?;
             self.target = Some(target);
         }
@@ -208,7 +208,7 @@ impl<'a> Bench<'a> {
         let database = self.scratch_database("stack")?;
         super::migrate::apply_and_seed(self.workspace, &self.environment, &database)?;
         let mut stack = Stack::new(self.workspace, self.services, &self.environment, &self.name).with_free_ports()?;
-        stack.database_url = database.service_url();
+        stack.database_url = database.service_url()?;
         let chosen = stack.with_dependencies(&[]);
         let components: Vec<Component> =
             chosen.iter().map(|service| Component::of(self.workspace, self.services, service)).collect();
@@ -223,7 +223,7 @@ impl<'a> Bench<'a> {
         for setting in self.environment.settings().iter().filter(|setting| setting.declaration.is_generated) {
             variables.insert(setting.declaration.key.clone(), setting.value.clone());
         }
-        variables.insert("DATABASE_URL".to_owned(), database.service_url());
+        variables.insert("DATABASE_URL".to_owned(), database.service_url()?);
         self.stack_variables = Some(variables.clone());
         Ok(variables)
     }
