@@ -83,8 +83,10 @@ impl Session {
     pub fn open(target: &Target, purpose: &str) -> Result<Session> {
         let connection = target.connection();
         // The server looks every second whether its client is still there, so that a killed run frees what it held.
-        let options = format!("{} -c client_connection_check_interval=1000", connection.get("PGOPTIONS").unwrap_or_default());
-        let connection = connection.with("PGAPPNAME", purpose).with("PGOPTIONS", options.trim()).with("PGCLIENTENCODING", "UTF8");
+        let options =
+            format!("{} -c client_connection_check_interval=1000", connection.get("PGOPTIONS").unwrap_or_default());
+        let connection =
+            connection.with("PGAPPNAME", purpose).with("PGOPTIONS", options.trim()).with("PGCLIENTENCODING", "UTF8");
         let psql = Cmd::new(target.psql()?).args(["-X", "-q", "-A", "-t", "-v", "VERBOSITY=terse", "-w"]);
         let mut child = connection.apply(psql).env("PSQLRC", "/dev/null").env("LC_ALL", "C.UTF-8").spawn_piped()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -96,7 +98,11 @@ impl Session {
             mark: format!("xtask-{}", os::random_hex(8)?),
             count: 0,
         };
-        let hint = if target.is_embedded() { "run `cargo xtask services start`" } else { "check DATABASE_ADMIN_URL, and that the server runs" };
+        let hint = if target.is_embedded() {
+            "run `cargo xtask services start`"
+        } else {
+            "check DATABASE_ADMIN_URL, and that the server runs"
+        };
         session.execute("select 1").map_err(|error| {
             Failure::cannot_tell(format!("{} does not answer: {error:#}", target.describe())).hint(hint)
         })?;

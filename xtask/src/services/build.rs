@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
+use super::install;
 use crate::tools::versions::{self, Found, TOOLS};
 use crate::tools::{self, Cmd, files, git, hash, os};
-use crate::ui::{Exit, Failure, Step};
+use crate::ui::Step;
 use crate::workspace::service::{Language, Service, Services};
 use crate::workspace::suite::Suite;
 use crate::workspace::{Workspace, entries};
@@ -21,11 +22,13 @@ const DERIVED: [&str; 8] =
 /// What a step of a component was, or would be, made from: each input and its hash.
 pub type Inputs = BTreeMap<String, String>;
 
-/// The two things done to a component, each with its own record.
+/// What is done to a component, each with its own record, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Its dependencies, from lock files.
+    /// What it needs to run, from lock files.
     Install,
+    /// What its tests and linters need besides; only adds to what was installed, so that what runs is not disturbed.
+    Tools,
     /// What its sources become; at least a check that they can be read.
     Build,
 }
@@ -34,6 +37,7 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Stage::Install => "install",
+            Stage::Tools => "install the tools of",
             Stage::Build => "build",
         }
     }
@@ -50,7 +54,7 @@ pub struct Component {
     scripts: Vec<String>,
     /// The sources of the libraries it uses, and the Python roots among them.
     libraries: Vec<Utf8PathBuf>,
-    python_roots: Vec<Utf8PathBuf>,
+    pub python_roots: Vec<Utf8PathBuf>,
 }
 
 impl Component {
@@ -83,7 +87,7 @@ impl Component {
         }
     }
 
-    fn uses(&self, language: Language) -> bool {
+    pub fn uses(&self, language: Language) -> bool {
         self.languages.contains(&language)
     }
 }
@@ -140,10 +144,13 @@ impl<'a> Builder<'a> {
     /// Why a stage must run; None when its record says that it was made from the same inputs.
     pub fn reasons(&self, component: &Component, stage: Stage) -> Result<Option<Vec<String>>> {
         let now = self.inputs(component, stage)?;
+        if stage != Stage::Build && !now.keys().any(|input| input.contains('/')) {
+            return Ok(None);
+        }
         let Some(then) = self.record(component, stage) else {
             return Ok(Some(vec!["it was never done here".to_owned()]));
         };
-        if stage == Stage::Install && !self.is_installed(component) {
+        if stage != Stage::Build && !install::is_there(&self.folder(component), component, stage) {
             return Ok(Some(vec!["what was installed is gone".to_owned()]));
         }
         let mut reasons = Vec::new();
@@ -162,11 +169,17 @@ impl<'a> Builder<'a> {
     pub fn perform(&self, component: &Component, stage: Stage, step: &Step) -> Result<()> {
         let inputs = self.inputs(component, stage)?;
         files::remove(&self.record_file(component, stage))?;
+        let folder = self.folder(component);
         let result = match stage {
-            Stage::Install => self.install(component, step),
+            Stage::Install => {
+                // What was added for tests goes with what it was added to.
+                files::remove(&self.record_file(component, Stage::Tools))?;
+                install::runtime(&folder, component, step)
+            }
+            Stage::Tools => install::tools(&folder, component, step),
             Stage::Build => self.build(component, step),
         };
-        result.map_err(explain)?;
+        result.map_err(install::explain)?;
         let inputs: serde_json::Map<String, Value> = inputs.into_iter().map(|(k, v)| (k, Value::from(v))).collect();
         files::write_json(&self.record_file(component, stage), &json!({"inputs": inputs}))
     }
@@ -184,10 +197,9 @@ impl<'a> Builder<'a> {
     fn inputs(&self, component: &Component, stage: Stage) -> Result<Inputs> {
         let mut inputs = match stage {
             Stage::Build => self.hashes(&component.source, |_| true)?,
-            Stage::Install => self.hashes(&component.source, |file| {
-                let name = file.file_name().unwrap_or_default();
+            stage => self.hashes(&component.source, |file| {
                 let top = file.parent() == Some(&component.source);
-                top && (matches!(name, "package.json" | "package-lock.json" | ".npmrc") || is_requirements(name))
+                top && install::is_input(&self.folder(component), file.file_name().unwrap_or_default(), stage)
             })?,
         };
         for language in &component.languages {
@@ -197,7 +209,7 @@ impl<'a> Builder<'a> {
                 self.tool_versions.get(program).cloned().unwrap_or_default(),
             );
         }
-        if stage == Stage::Install && component.uses(Language::Python) {
+        if stage != Stage::Build && component.uses(Language::Python) {
             let root = self.workspace.root();
             let paths = component.python_roots.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(":");
             inputs.insert("the place of the clone".to_owned(), format!("{}:{paths}", root.join(&component.source)));
@@ -222,75 +234,8 @@ impl<'a> Builder<'a> {
             .collect()
     }
 
-    fn is_installed(&self, component: &Component) -> bool {
-        let folder = self.folder(component);
-        let node = || !folder.join("package-lock.json").is_file() || folder.join("node_modules").is_dir();
-        let python = || requirements(&folder).is_empty() || venv_python(&folder).is_file();
-        (!component.uses(Language::Node) || node()) && (!component.uses(Language::Python) || python())
-    }
-
     fn folder(&self, component: &Component) -> Utf8PathBuf {
         self.workspace.root().join(&component.source)
-    }
-
-    fn install(&self, component: &Component, step: &Step) -> Result<()> {
-        let folder = self.folder(component);
-        if component.uses(Language::Node) && folder.join("package-lock.json").is_file() {
-            let npm = Cmd::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]);
-            let result = npm.dir(&folder).env("NO_UPDATE_NOTIFIER", "1").run(step);
-            if result.is_err() {
-                files::remove(&folder.join("node_modules"))?;
-            }
-            result?;
-        }
-        if component.uses(Language::Python) && !requirements(&folder).is_empty() {
-            let venv = folder.join(".venv");
-            files::remove(&venv)?;
-            let result = self.make_venv(component, &folder, step);
-            if result.is_err() {
-                files::remove(&venv)?;
-            }
-            result?;
-        }
-        Ok(())
-    }
-
-    /// A venv without a pip of its own where the machine's pip can install into it, which saves its unpacking.
-    fn make_venv(&self, component: &Component, folder: &Utf8Path, step: &Step) -> Result<()> {
-        let outer = Cmd::new("python3").args(["-m", "pip", "--python", "x", "--version"]).dir(folder).ask();
-        let has_pip = outer.is_ok_and(|answer| {
-            !answer.stderr.contains("no such option") && !answer.stderr.contains("No module named")
-        });
-        let venv = Cmd::new("python3").args(["-m", "venv"]).args(has_pip.then_some("--without-pip")).arg(".venv");
-        venv.dir(folder).run(step).context("failed to make a Python environment")?;
-        let python = venv_python(folder);
-        let pip = if has_pip {
-            Cmd::new("python3").args(["-m", "pip", "--python", python.as_str()])
-        } else {
-            Cmd::new(python.as_str()).args(["-m", "pip"])
-        };
-        let mut pip = pip.args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--no-compile",
-            "--require-hashes",
-        ]);
-        for file in requirements(folder) {
-            pip = pip.args(["-r", file.as_str()]);
-        }
-        pip.dir(folder).run(step)?;
-        self.link_libraries(component, folder)
-    }
-
-    /// Puts the service's Python libraries on the path of its environment, for every tool that uses it.
-    fn link_libraries(&self, component: &Component, folder: &Utf8Path) -> Result<()> {
-        let paths: String = component.python_roots.iter().map(|path| format!("{path}\n")).collect();
-        let versions = entries(&folder.join(".venv/lib"));
-        let site = versions.iter().map(|version| version.join("site-packages")).find(|site| site.is_dir());
-        let site = site.with_context(|| format!("`{folder}/.venv` has no site-packages"))?;
-        if paths.is_empty() { Ok(()) } else { files::write(&site.join("workspace-libraries.pth"), paths, 0o644) }
     }
 
     fn build(&self, component: &Component, step: &Step) -> Result<()> {
@@ -320,7 +265,7 @@ pub fn python_root(folder: &Utf8Path) -> Utf8PathBuf {
 
 /// The interpreter for a folder: its own environment's, else the machine's.
 pub fn python(folder: &Utf8Path) -> Result<Utf8PathBuf> {
-    let own = venv_python(folder);
+    let own = install::venv_python(folder);
     if own.is_file() { Ok(own) } else { Ok(tools::need("python3")?) }
 }
 
@@ -338,19 +283,6 @@ pub fn has_script(folder: &Utf8Path, script: &str) -> bool {
     files::read_json(&folder.join("package.json")).is_some_and(|package| package["scripts"][script].is_string())
 }
 
-fn venv_python(folder: &Utf8Path) -> Utf8PathBuf {
-    folder.join(".venv/bin/python")
-}
-
-fn is_requirements(name: &str) -> bool {
-    name.starts_with("requirements") && name.ends_with(".txt")
-}
-
-fn requirements(folder: &Utf8Path) -> Vec<String> {
-    let names = entries(folder).into_iter().filter_map(|path| path.file_name().map(str::to_owned));
-    names.filter(|name| is_requirements(name)).collect()
-}
-
 /// Every file below a folder that is no derived one, relative to `root`, sorted.
 fn walk(root: &Utf8Path, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut files = Vec::new();
@@ -366,36 +298,6 @@ fn walk(root: &Utf8Path, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     }
     files.sort();
     files
-}
-
-/// The same error with the exit code and the remedy that its text tells.
-fn explain(error: anyhow::Error) -> anyhow::Error {
-    let text = format!("{error:#}");
-    let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    let network = [
-        "ENOTFOUND",
-        "EAI_AGAIN",
-        "ECONNREFUSED",
-        "ETIMEDOUT",
-        "ENETUNREACH",
-        "network request",
-        "NewConnectionError",
-        "name resolution",
-        "Connection refused",
-        "Network is unreachable",
-        "No matching distribution found",
-        "ReadTimeout",
-    ];
-    if has(&["ENOSPC", "No space left on device", "Disk quota exceeded"]) {
-        let hint =
-            "the disk is full: free some space (`cargo xtask clean` removes what can be rebuilt), then run it again";
-        return error.context(Failure::failed("the disk is full").hint(hint));
-    }
-    if has(&network) {
-        let hint = "dependencies come from the network the first time: check the connection and the proxy settings, then run it again";
-        return error.context(Failure::new(Exit::CannotTell, "a package registry could not be reached").hint(hint));
-    }
-    error
 }
 
 /// The key that makes hashes of values unguessable; made once a clone.

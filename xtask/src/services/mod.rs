@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod converge;
+mod install;
 pub mod keeper;
 pub mod logs;
 pub mod process;

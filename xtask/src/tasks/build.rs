@@ -21,7 +21,7 @@ pub fn run(workspace: &Workspace, flags: &Build) -> Result<Exit> {
     if flags.explain || flags.json {
         return explain(workspace, &components, flags.json);
     }
-    bring_up_to_date(workspace, &components)?;
+    bring_up_to_date(workspace, &components, RUN)?;
     Ok(Exit::Done)
 }
 
@@ -31,7 +31,7 @@ fn explain(workspace: &Workspace, components: &[Component], as_json: bool) -> Re
     let mut objects = Vec::new();
     for component in components {
         let mut reasons = Vec::new();
-        for stage in [Stage::Install, Stage::Build] {
+        for stage in RUN.iter().copied() {
             let why = builder.reasons(component, stage)?.unwrap_or_default();
             reasons.extend(why.into_iter().map(|why| format!("{}: {why}", stage.name())));
         }
@@ -47,13 +47,19 @@ fn explain(workspace: &Workspace, components: &[Component], as_json: bool) -> Re
     Ok(Exit::Done)
 }
 
+/// What running needs.
+pub const RUN: &[Stage] = &[Stage::Install, Stage::Build];
+/// What running, tests and linters need.
+pub const TEST: &[Stage] = &[Stage::Install, Stage::Tools, Stage::Build];
+
 /// Installs and builds what is stale, components side by side. All come to their end before the first failure is
 /// returned. Says whether anything was done.
-pub fn bring_up_to_date(workspace: &Workspace, components: &[Component]) -> Result<bool> {
+pub fn bring_up_to_date(workspace: &Workspace, components: &[Component], stages: &[Stage]) -> Result<bool> {
     let _lock = Lock::take(&workspace.lock_file("build"), "the build of this clone", PATIENCE)?;
     let builder = Builder::new(workspace, components);
     let results: Vec<Result<bool>> = std::thread::scope(|scope| {
-        let handles: Vec<_> = components.iter().map(|component| scope.spawn(|| one(&builder, component))).collect();
+        let handles: Vec<_> =
+            components.iter().map(|component| scope.spawn(|| one(&builder, component, stages))).collect();
         let join = |handle: std::thread::ScopedJoinHandle<'_, Result<bool>>| {
             handle.join().unwrap_or_else(|_| Err(ui::Failure::failed("a build thread ended early").into()))
         };
@@ -69,9 +75,9 @@ pub fn bring_up_to_date(workspace: &Workspace, components: &[Component]) -> Resu
     Ok(changed)
 }
 
-fn one(builder: &Builder<'_>, component: &Component) -> Result<bool> {
+fn one(builder: &Builder<'_>, component: &Component, stages: &[Stage]) -> Result<bool> {
     let mut changed = false;
-    for stage in [Stage::Install, Stage::Build] {
+    for stage in stages.iter().copied() {
         if builder.reasons(component, stage)?.is_some() {
             let step = ui::step(format!("{} {}", stage.name(), component.name));
             builder.perform(component, stage, &step)?;

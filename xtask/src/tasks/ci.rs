@@ -45,7 +45,7 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
     check("clippy", vec![clippy.dir(root)])?;
     let everything: Vec<_> =
         services.all().iter().map(|service| build::Component::of(workspace, &services, service)).collect();
-    super::build::bring_up_to_date(workspace, &everything)?;
+    super::build::bring_up_to_date(workspace, &everything, super::build::TEST)?;
     for service in services.all() {
         let folder = root.join(&service.source);
         let mut commands = Vec::new();

@@ -97,7 +97,8 @@ pub fn status(workspace: &Workspace, flags: &ServicesStatus) -> Result<Exit> {
     let (environment, _) = Environment::read(workspace, DEV)?;
     let mut stack = Stack::new(workspace, &services, &environment, DEV);
     // What can not be told here will be told by `start`.
-    stack.database_url = Target::of(workspace, &environment, DEV).and_then(|target| target.service_url()).unwrap_or_default();
+    stack.database_url =
+        Target::of(workspace, &environment, DEV).and_then(|target| target.service_url()).unwrap_or_default();
     let chosen: Vec<&Service> = stack.with_dependencies(&flags.service);
     let components: Vec<Component> =
         chosen.iter().map(|service| Component::of(workspace, &services, service)).collect();
@@ -208,7 +209,7 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
     let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
     let chosen = stack.with_dependencies(names);
     let components = world.components(&chosen);
-    super::build::bring_up_to_date(world.workspace, &components)?;
+    super::build::bring_up_to_date(world.workspace, &components, super::build::RUN)?;
     if chosen.iter().any(|service| service.depends_on.iter().any(|name| name == DATABASE)) {
         stack.database_url = start_database(world)?;
     }

@@ -53,7 +53,8 @@ fn side_by_side(world: &World<'_>) -> Result<()> {
     let results = std::thread::scope(|scope| {
         let crates = scope.spawn(|| fetch_crates(world.workspace));
         let database = scope.spawn(|| database(world));
-        let build = scope.spawn(|| super::build::bring_up_to_date(world.workspace, &components).map(|_| ()));
+        let build =
+            scope.spawn(|| super::build::bring_up_to_date(world.workspace, &components, super::build::RUN).map(|_| ()));
         [crates, database, build]
             .map(|handle| handle.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())))
     });

@@ -90,7 +90,7 @@ impl<'a> Plan<'a> {
         let mut components: Vec<Component> = used.map(|service| Component::of(workspace, services, service)).collect();
         components.extend(self.suites.iter().map(|suite| Component::of_suite(workspace, suite)));
         components.retain(|component| !component.languages.is_empty());
-        super::build::bring_up_to_date(workspace, &components)?;
+        super::build::bring_up_to_date(workspace, &components, super::build::TEST)?;
         Ok(())
     }
 }

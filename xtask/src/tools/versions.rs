@@ -118,7 +118,8 @@ fn version_in(text: &str) -> Option<String> {
         .map(|word| word.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect())
 }
 
-fn is_at_least(version: &str, least: &[u32]) -> bool {
+/// Compares numbers part by part.
+pub fn is_at_least(version: &str, least: &[u32]) -> bool {
     let numbers: Vec<u32> = version.split('.').map(|part| part.parse().unwrap_or(0)).collect();
     numbers.as_slice() >= least
 }

@@ -1,0 +1,204 @@
+"""What the tasks cost, each as a ratio to a lower bound measured in the same run.
+
+A ratio above its limit fails the run. Times are wall-clock medians; compared things are measured in turns, so that a
+noisy machine hits both alike. Everything happens in clones below a temporary folder; a running dev stack is not touched,
+but a busy machine makes every figure worse: run it alone.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WORKSPACE = Path(os.environ.get("XTASK_TEST_WORKSPACE", Path(__file__).resolve().parents[2]))
+CARD_CRATES = ["xshell", "xflags", "anyhow", "serde_json", "camino", "duct"]
+ENV = {name: value for name, value in os.environ.items() if not re.match(r"CARGO(_|$)|RUST(_|UP_TOOLCHAIN)|XTASK|DEV__", name)}
+
+results: list[tuple[str, float, float, str]] = []
+
+
+def record(what: str, ratio: float, limit: float, detail: str) -> None:
+    results.append((what, ratio, limit, detail))
+    verdict = "ok" if ratio <= limit else "TOO SLOW"
+    print(f"{verdict:<8} {what}: {ratio:.2f} times the bound, at most {limit} ({detail})", flush=True)
+
+
+def run(command: list, cwd: Path, env: dict | None = None) -> float:
+    """Runs a command that must succeed; its wall time in seconds."""
+    started = time.monotonic()
+    done = subprocess.run([str(word) for word in command], cwd=cwd, env=env or ENV, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    seconds = time.monotonic() - started
+    if done.returncode != 0:
+        sys.exit(f"failed ({done.returncode}): {command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return seconds
+
+
+def in_turns(rounds: int, *subjects) -> list[float]:
+    """Calls each subject in turn, `rounds` times; the median of each one's times."""
+    times = [[] for _ in subjects]
+    for _ in range(rounds):
+        for index, subject in enumerate(subjects):
+            times[index].append(subject())
+    return [statistics.median(series) for series in times]
+
+
+def clone(scratch: Path, name: str) -> Path:
+    """A clone of the last commit, with ports that are free now."""
+    target = scratch / name
+    run(["git", "clone", "--quiet", WORKSPACE, target], scratch)
+    for file in sorted((target / "config/services").glob("*.yaml")):
+        text = file.read_text()
+        file.write_text(re.sub(r"(?m)^port: \d+", lambda _: f"port: {free_port()}", text))
+    return target
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def crates_alone(scratch: Path) -> Path:
+    """A package with the card's six crates, at the workspace's locked versions, and an empty main."""
+    target = scratch / "crates"
+    (target / "src").mkdir(parents=True)
+    (target / "src/main.rs").write_text("fn main() {}\n")
+    manifest = (WORKSPACE / "xtask/Cargo.toml").read_text()
+    lines = [line for line in manifest.splitlines() if line.split("=")[0].strip() in CARD_CRATES]
+    profile = (WORKSPACE / "Cargo.toml").read_text().split("[profile.dev]")[1].split("[profile.dev.package")[0]
+    (target / "Cargo.toml").write_text(
+        '[package]\nname = "crates"\nversion = "0.1.0"\nedition = "2024"\n[dependencies]\n'
+        + "\n".join(lines) + "\n[workspace]\n[profile.dev]" + profile
+    )
+    shutil.copy(WORKSPACE / "Cargo.lock", target / "Cargo.lock")
+    return target
+
+
+def empty_main(scratch: Path) -> Path:
+    """The workspace's own manifest, alias and dependencies, with an empty main."""
+    target = scratch / "empty"
+    (target / "xtask/src").mkdir(parents=True)
+    for name in ("Cargo.toml", "Cargo.lock", "xtask/Cargo.toml"):
+        shutil.copy(WORKSPACE / name, target / name)
+    manifest = (target / "xtask/Cargo.toml").read_text()
+    (target / "xtask/Cargo.toml").write_text(re.sub(r"(?ms)^\[\[test\]\].*?(?=^\[|\Z)", "", manifest))
+    shutil.copytree(WORKSPACE / ".cargo", target / ".cargo")
+    (target / "xtask/src/main.rs").write_text("fn main() {}\n")
+    return target
+
+
+def build(folder: Path, package: str) -> float:
+    output = folder / "target"
+    shutil.rmtree(output, ignore_errors=True)
+    return run(["cargo", "build", "--quiet", "--package", package], folder, {**ENV, "CARGO_INCREMENTAL": "1"})
+
+
+def cold_build(scratch: Path, tree: Path) -> None:
+    alone = crates_alone(scratch)
+    run(["cargo", "fetch", "--quiet"], alone)
+    whole, bound = in_turns(3, lambda: build(tree, "xtask"), lambda: build(alone, "crates"))
+    record("cold build of xtask", whole / bound, 3.5, f"{whole:.1f} s; the six crates alone {bound:.1f} s")
+
+
+def overview(scratch: Path, tree: Path) -> None:
+    empty = empty_main(scratch)
+    run(["cargo", "xtask"], empty)
+    run(["cargo", "xtask"], tree)
+    ours, bound = in_turns(41, lambda: run(["cargo", "xtask"], tree), lambda: run(["cargo", "xtask"], empty))
+    record("cargo xtask with nothing to do", ours / bound, 1.2, f"{ours * 1000:.0f} ms; an empty main {bound * 1000:.0f} ms")
+
+
+def setup(tree: Path) -> None:
+    """Setup against its longest branch alone, all package caches warm."""
+    xtask = tree / "target/debug/xtask"
+
+    def fresh() -> None:
+        run([xtask, "services", "stop", "--workspace", tree], tree)
+        run([xtask, "clean", "--all", "--yes", "--workspace", tree], tree)
+
+    def branch(*words: str):
+        def measure() -> float:
+            fresh()
+            return run([xtask, *words, "--workspace", tree], tree)
+        return measure
+
+    run([xtask, "setup", "--workspace", tree], tree)
+    names = sorted(file.stem for file in (tree / "config/services").glob("*.yaml") if file.stem != "database")
+    branches = {f"build {name}": branch("build", name) for name in names} | {"database": branch("migrate")}
+    whole, *times = in_turns(3, branch("setup"), *branches.values())
+    longest, name = max(zip(times, branches))
+    all_branches = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in zip(branches, times))
+    record("setup on warm caches", whole / longest, 1.3, f"{whole:.1f} s; longest branch {longest:.1f} s: {all_branches}")
+
+
+def ready(url: str) -> bool:
+    """One probe by the same client the tasks use."""
+    return subprocess.run(["curl", "--silent", "--fail", "--output", "/dev/null", "--max-time", "5", url]).returncode == 0
+
+
+def services(tree: Path) -> None:
+    """`services start` against the same processes started bare, one after the other along the longest chain."""
+    xtask = tree / "target/debug/xtask"
+    run([xtask, "setup", "--workspace", tree], tree)
+    status = json.loads(subprocess.run([xtask, "services", "status", "--json", "--workspace", tree], env=ENV, capture_output=True, text=True, check=True).stdout)
+    order = [service for service in status["services"] if service["name"] != "database"]
+    bare = []
+    for service in order:
+        process = Path(f"/proc/{service['pid']}")
+        argv = [word for word in (process / "cmdline").read_text().split("\0") if word]
+        env = dict(entry.split("=", 1) for entry in (process / "environ").read_text().split("\0") if "=" in entry)
+        text = (tree / f"config/services/{service['name']}.yaml").read_text()
+        path = re.search(r"ready: *([^,}\s]+)", text).group(1)
+        bare.append((argv, env, os.readlink(process / "cwd"), f"http://127.0.0.1:{service['port']}{path}"))
+    names = [service["name"] for service in order]
+
+    def stop() -> None:
+        run([xtask, "services", "stop", *names, "--workspace", tree], tree)
+
+    def ours() -> float:
+        stop()
+        return run([xtask, "services", "start", "--workspace", tree], tree)
+
+    def chain() -> float:
+        stop()
+        started = time.monotonic()
+        children = []
+        for argv, env, cwd, url in bare:
+            children.append(subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            while not ready(url):
+                time.sleep(0.01)
+        seconds = time.monotonic() - started
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait()
+        return seconds
+
+    mine, bound = in_turns(7, ours, chain)
+    record("services start to green", mine / bound, 1.3, f"{mine:.2f} s; bare starts {bound:.2f} s: {' -> '.join(names)}")
+    run([xtask, "services", "stop", "--workspace", tree], tree)
+    run([xtask, "clean", "--all", "--yes", "--workspace", tree], tree)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="xtask-performance-") as folder:
+        scratch = Path(folder)
+        tree = clone(scratch, "tree")
+        cold_build(scratch, tree)
+        overview(scratch, tree)
+        setup(tree)
+        services(tree)
+    slow = sum(ratio > limit for _, ratio, limit, _ in results)
+    print(f"performance: {len(results) - slow} passed, {slow} failed")
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
