@@ -83,6 +83,7 @@ impl Cluster {
         }
         step.detail("waiting for another run");
         let _lock = self.lock()?;
+        step.detail("looking at what is there");
         if self.is_as_it_should_be(database) {
             return Ok(Change::Same);
         }
@@ -94,7 +95,7 @@ impl Cluster {
             State::Stopped | State::Ended(_) => Change::Started,
         };
         if change != Change::Prepared {
-            process::stop(&self.files())?;
+            self.end()?;
             start::start(
                 &start::Order {
                     workspace: &self.workspace,
@@ -147,6 +148,10 @@ impl Cluster {
     }
 
     fn end(&self) -> Result<()> {
+        if self.state().pid().is_none() {
+            // A server whose record is lost: with it ends its keeper.
+            start::end_leftovers(&self.mark())?;
+        }
         process::stop(&self.files())?;
         // Backends lead sessions of their own, so the end of the postmaster's session says nothing of theirs.
         start::end_leftovers(&self.mark())

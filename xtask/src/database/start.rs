@@ -43,16 +43,15 @@ pub struct Order<'a> {
 
 /// Starts the server and waits until it answers. Nothing of it runs: the caller has stopped it.
 pub fn start(order: &Order<'_>, step: &Step) -> Result<()> {
-    if Lock::is_held(&order.files.lock) {
+    if !os::wait_until(GRACE, || !Lock::is_held(&order.files.lock)) {
         let failure = Failure::busy("the database runs under a keeper that this run cannot see");
         return Err(failure.hint("a container or another machine may use the same folder: stop it there").into());
     }
-    end_leftovers(order.mark)?;
     let place = place::choose(order.binaries, order.folder)?;
     let data = place.home.join("data");
-    for path in entries(&place.home).iter().filter(|path| path.as_str().ends_with(".new")) {
-        files::remove(path)?;
-    }
+    let mut half_made = entries(&place.home);
+    half_made.retain(|path| path.as_str().ends_with(".new"));
+    files::remove_half_made(&half_made);
     if !data.is_dir() {
         step.detail("making the cluster");
         initdb(order, &place, &data)?;

@@ -48,14 +48,14 @@ pub fn unpack(workspace: &Workspace, config: &Database, step: &Step) -> Result<B
     }
     step.detail("waiting for another run that unpacks PostgreSQL");
     let _lock = Lock::take(&workspace.lock_file("postgres"), "unpacking PostgreSQL", PATIENCE)?;
+    step.detail("");
     if let Some(binaries) = binaries::embedded(workspace, config) {
         return Ok(binaries);
     }
     let root = workspace.embedded_postgres(&config.embedded.version);
-    let half_made = |path: &Utf8PathBuf| path.file_name().is_some_and(|name| name.starts_with(".postgres-"));
-    for path in entries(&workspace.tool_cache()).iter().filter(|path| half_made(path)) {
-        files::remove(path)?;
-    }
+    let mut half_made = entries(&workspace.tool_cache());
+    half_made.retain(|path| path.file_name().is_some_and(|name| name.starts_with(".postgres-")));
+    files::remove_half_made(&half_made);
     let suffix = os::random_hex(4).context("failed to read /dev/urandom")?;
     let temporary = workspace.tool_cache().join(format!(".postgres-{}.{suffix}.new", config.embedded.version));
     let result = fill(workspace, config, &temporary, step).and_then(|()| files::rename(&temporary.join("root"), &root));

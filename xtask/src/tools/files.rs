@@ -127,6 +127,12 @@ pub fn remove(path: &Utf8Path) -> Result<()> {
     }
 }
 
+/// Removes what a run that was killed has left half-made. Its children may be writing there for another moment; what
+/// they leave in the end is for the next run to remove.
+pub fn remove_half_made(paths: &[Utf8PathBuf]) {
+    os::wait_until(Duration::from_secs(3), || paths.iter().all(|path| remove(path).is_ok()));
+}
+
 /// Bytes that a file or a folder holds.
 pub fn size(path: &Utf8Path) -> u64 {
     let Ok(file) = path.symlink_metadata() else { return 0 };
