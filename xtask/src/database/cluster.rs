@@ -192,7 +192,8 @@ impl Cluster {
     }
 
     fn fingerprint(&self, binaries: &Binaries) -> String {
-        let identity = format!("{}\n{}\n{}\n{}", binaries.version, binaries.bin, self.home(), self.settings());
+        let folder = self.workspace.cluster_folder(&self.stack);
+        let identity = format!("{}\n{}\n{folder}\n{}", binaries.version, binaries.bin, self.settings());
         hash::sha256(identity)
     }
 

@@ -69,8 +69,9 @@ pub fn start(order: &Order<'_>, step: &Step) -> Result<()> {
         files::remove(&path)?;
     }
     step.detail("starting");
+    let before = files::size(&order.files.log);
     process::start(&unit(order, &place, &data)?)?;
-    wait(order, step)
+    wait(order, before, step)
 }
 
 fn unit(order: &Order<'_>, place: &Place, data: &Utf8Path) -> Result<Unit> {
@@ -91,7 +92,8 @@ fn unit(order: &Order<'_>, place: &Place, data: &Utf8Path) -> Result<Unit> {
     })
 }
 
-fn wait(order: &Order<'_>, step: &Step) -> Result<()> {
+/// `before` is the size that the log had when the server was started.
+fn wait(order: &Order<'_>, before: u64, step: &Step) -> Result<()> {
     let mut ended = false;
     let up = os::wait_until(PATIENCE, || {
         let answer = probe::probe(order.sockets, "postgres", "postgres");
@@ -106,11 +108,25 @@ fn wait(order: &Order<'_>, step: &Step) -> Result<()> {
     }
     let how = if ended { "ended at once" } else { "does not answer" };
     let log = &order.files.log;
+    if ended {
+        // The keeper is the one that writes the log, and ends after the last line.
+        os::wait_until(GRACE, || !Lock::is_held(&order.files.lock));
+    }
     let mut text = format!("the database was started, but {how}; the end of {}:", order.workspace.relative(log));
-    for line in process::last_lines(log, LOG_LINES) {
+    for line in lines_since(log, before) {
         text.push_str(&format!("\n  | {line}"));
     }
     Err(Failure::failed(text).hint("see `cargo xtask services logs database`").into())
+}
+
+/// The last lines that were added to a log.
+fn lines_since(log: &Utf8Path, before: u64) -> Vec<String> {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    // A log that was rotated meanwhile is shorter.
+    let start = usize::try_from(before).ok().filter(|start| *start <= bytes.len()).unwrap_or(0);
+    let text = String::from_utf8_lossy(&bytes[start..]).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// Makes the cluster under another name, and gives it its name when it is complete.

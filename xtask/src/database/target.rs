@@ -17,7 +17,7 @@ const SERVICE: &str = "DATABASE_URL";
 #[derive(Clone, Debug)]
 enum Place {
     /// Run here.
-    Embedded(Cluster),
+    Embedded(Box<Cluster>),
     /// A server that others run.
     External(Connection),
 }
@@ -44,7 +44,7 @@ impl Target {
         let address = environment.get(ADMIN).unwrap_or_default();
         let name = &environment.name;
         let place = match address.split_once(':') {
-            Some(("embedded", "")) => Place::Embedded(Cluster::of(workspace, &config, stack)),
+            Some(("embedded", "")) => Place::Embedded(Box::new(Cluster::of(workspace, &config, stack))),
             Some(("compose", service)) if !service.is_empty() => {
                 return Err(no_engine(name, address, &format!("the service `{service}` under Docker Compose")));
             }
@@ -74,7 +74,7 @@ impl Target {
             database: config.database_of(&environment.name),
             config,
             workspace: workspace.clone(),
-            place: Place::Embedded(cluster),
+            place: Place::Embedded(Box::new(cluster)),
             service_url: None,
         })
     }

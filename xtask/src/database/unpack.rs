@@ -110,7 +110,7 @@ fn download(python: &str, requirements: &Utf8Path, folder: &Utf8Path, step: &Ste
 /// Tells a full disk and a forged package from one that cannot be had.
 fn explain(output: &Output, version: &str) -> anyhow::Error {
     let lines = || output.stderr.lines().map(str::trim);
-    let text = lines().rfind(|line| line.starts_with("ERROR:")).or_else(|| lines().last()).unwrap_or_default();
+    let text = lines().rfind(|line| line.starts_with("ERROR:")).or_else(|| lines().next_back()).unwrap_or_default();
     let text = text.trim_start_matches("ERROR:").trim();
     if output.stderr.contains("DO NOT MATCH THE HASHES") {
         let failure = Failure::failed(format!("the downloaded PostgreSQL {version} is not the one that is pinned"));
@@ -119,7 +119,9 @@ fn explain(output: &Output, version: &str) -> anyhow::Error {
     if output.stderr.contains("No space left on device") {
         return failed("download", version, "No space left on device");
     }
-    cannot(version, "download", text)
+    let silent = ["connection broken", "Max retries exceeded", "Temporary failure in name resolution"];
+    let is_silent = silent.iter().any(|sign| output.stderr.contains(sign));
+    cannot(version, "download", if is_silent { "the package index does not answer" } else { text })
 }
 
 fn failed(verb: &str, version: &str, text: &str) -> anyhow::Error {
