@@ -29,10 +29,6 @@ impl Binaries {
     pub fn program(&self, name: &str) -> Utf8PathBuf {
         self.bin.join(name)
     }
-    /// The embedded one is built without TLS.
-    pub fn has_tls(&self) -> bool {
-        self.root.is_none()
-    }
 }
 
 /// The embedded PostgreSQL, when it is unpacked.
@@ -82,7 +78,7 @@ pub fn for_cluster(workspace: &Workspace, config: &Database, made_with: Option<u
     })
 }
 
-/// The newest psql for a server elsewhere: with TLS where the connection may need it, else the embedded one counts too.
+/// The newest psql for a server elsewhere. The embedded one is built without TLS, so it counts only where none is needed.
 pub fn client(workspace: &Workspace, config: &Database, needs_tls: bool) -> Result<Binaries> {
     let mut found = on_machine(&["psql"]);
     found.extend(embedded(workspace, config).filter(|_| !needs_tls));

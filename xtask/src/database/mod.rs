@@ -18,5 +18,5 @@ pub mod target;
 mod unpack;
 pub mod url;
 
-pub use cluster::{Change, Cluster};
+pub use cluster::Cluster;
 pub use target::Target;
