@@ -3,6 +3,8 @@
 
 mod cli;
 mod database;
+#[expect(clippy::allow_attributes, reason = "xflags writes them beside what not every program calls")]
+#[expect(clippy::enum_variant_names, reason = "a verb of a family carries its family's name, see flags.rs")]
 mod flags;
 mod health;
 mod services;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use super::binaries::{self, Binaries};
+use super::session::identifier;
 use super::{place, probe, roles, start};
 use crate::services::process::{self, State, UnitFiles};
 use crate::tools::files::{self, Lock};
@@ -120,12 +121,12 @@ impl Cluster {
 
     /// Makes a database, as a copy of `template` where one is given; nobody may be connected to that one.
     pub fn create_database(&self, name: &str, template: Option<&str>) -> Result<()> {
-        let (name, template) = (quote(name), quote(template.unwrap_or("template0")));
+        let (name, template) = (identifier(name), identifier(template.unwrap_or("template0")));
         self.run_sql(&self.binaries()?, &format!("create database {name} template {template};\n"))
     }
     /// Removes a database and ends the sessions in it. One that is not there is no error.
     pub fn drop_database(&self, name: &str) -> Result<()> {
-        self.run_sql(&self.binaries()?, &format!("drop database if exists {} with (force);\n", quote(name)))
+        self.run_sql(&self.binaries()?, &format!("drop database if exists {} with (force);\n", identifier(name)))
     }
 
     /// Stops it. What is not running is no error.
@@ -256,9 +257,4 @@ fn psql_failure(stderr: &str) -> anyhow::Error {
     let line = stderr.lines().find(|line| line.contains("ERROR:") || line.contains("error:"));
     let line = line.or_else(|| stderr.lines().next_back()).unwrap_or("psql failed without a word");
     Failure::failed(line.rsplit("ERROR:").next().unwrap_or(line).trim()).into()
-}
-
-/// A name as SQL wants it.
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

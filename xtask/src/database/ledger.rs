@@ -9,6 +9,7 @@ use super::lock;
 use super::session::{Session, literal};
 use crate::tools::hash;
 use crate::ui::Failure;
+use crate::workspace::Database;
 
 /// What services may read: versions that are applied. A view, so that the table behind it may change.
 const TABLES: &str = "
@@ -87,8 +88,9 @@ pub fn exists(session: &mut Session) -> Result<bool> {
 
 /// Makes the ledger where it is missing, lets the services' role read what it may, and pins the environment. The
 /// caller holds the schema's lock.
-pub fn prepare(session: &mut Session, environment: &str, service_role: &str) -> Result<()> {
+pub fn prepare(session: &mut Session, environment: &str, config: &Database) -> Result<()> {
     check_identity(session, environment)?;
+    check_extensions(session, config)?;
     let statements: Vec<&str> =
         TABLES.split_inclusive(";\n").filter(|statement| !statement.trim().is_empty()).collect();
     let mut all = vec!["begin", "set local client_min_messages = warning"];
@@ -99,7 +101,7 @@ pub fn prepare(session: &mut Session, environment: &str, service_role: &str) -> 
         "do $$ begin if exists (select from pg_catalog.pg_roles where rolname = {role}) then \
          execute format('grant usage on schema ops to %I', {role}); \
          execute format('grant select on ops.applied_migration to %I', {role}); end if; end $$",
-        role = literal(service_role)
+        role = literal(&config.service_role)
     );
     all.extend([pin.as_str(), grant.as_str(), "commit"]);
     for answer in session.run_all(&all)? {
@@ -120,6 +122,26 @@ pub fn check_identity(session: &mut Session, environment: &str) -> Result<()> {
     let message = format!("this is the database of `{found}`, not of `{environment}`; nothing was touched");
     Err(Failure::refused(message)
         .hint(format!("check DATABASE_ADMIN_URL in config/environments/.env.{environment}"))
+        .into())
+}
+
+/// Refuses (exit 4) when the server does not offer an extension that database.yaml names.
+fn check_extensions(session: &mut Session, config: &Database) -> Result<()> {
+    let wanted: Vec<String> = config.extensions.iter().map(|name| format!("({})", literal(name))).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let missing = session.value(&format!(
+        "select string_agg(name, ', ') from (values {}) wanted (name) \
+         where name not in (select name from pg_catalog.pg_available_extensions)",
+        wanted.join(", ")
+    ))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::cannot_tell(format!("the server does not offer the extension {missing}"));
+    Err(failure
+        .hint("install it on the server (Debian: postgresql-contrib), or take it out of config/services/database.yaml")
         .into())
 }
 

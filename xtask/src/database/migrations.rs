@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ledger::{self, Applied, Entry, Run};
 use super::session::{Session, SqlError};
+use super::sql::lexer;
 use super::sql::position::{self, Lines, snippet};
 use super::sql::statement::{Nature, nature};
 use super::sql::{Directives, Kind, Piece, SyntaxError, canonical, meta, split};
@@ -237,10 +238,14 @@ impl Migration {
     fn explain(&self, piece: &Piece, error: &SqlError) -> anyhow::Error {
         let lines = Lines::new(&self.text);
         let copy_line = error.context.as_deref().and_then(position::copy_line).zip(piece.data_line(&self.text));
+        let block_line = error.context.as_deref().and_then(position::inline_block_line);
         let place = match (copy_line, error.position) {
             (Some((line, first)), _) => super::sql::Place { line: first + line - 1, column: 1 },
             (None, Some(position)) => lines.place(position::byte_of(&self.text, piece.body.start, position)),
-            (None, None) => piece.place,
+            (None, None) => match block_line.zip(block_start(&self.text, piece)) {
+                Some((line, start)) => super::sql::Place { line: lines.place(start).line + line - 1, column: 1 },
+                None => piece.place,
+            },
         };
         let mut message = format!("{} ({})\n{}", error.message, error.sqlstate, snippet(&lines, place).trim_end());
         if let Some(detail) = &error.detail {
@@ -254,6 +259,18 @@ impl Migration {
         };
         Failure::with_findings(Exit::Failed, &format!("failed to apply `{}`", self.file), vec![finding]).into()
     }
+}
+
+/// Where the body of a DO begins: its first dollar quote or string.
+fn block_start(text: &str, piece: &Piece) -> Option<usize> {
+    let mut at = piece.body.start;
+    for (token, word) in lexer::tokens(piece.sql(text)) {
+        if matches!(token, lexer::Token::DollarText | lexer::Token::Text) {
+            return Some(at);
+        }
+        at += word.len();
+    }
+    None
 }
 
 /// Compares files and ledger, in the order of versions.
@@ -387,7 +404,7 @@ fn apply_inside(session: &mut Session, migration: &Migration, record: &str) -> R
     let mut opening: Vec<&str> = RESET.to_vec();
     opening.push("begin");
     opening.extend(limits.iter().map(String::as_str));
-    if !pieces.iter().all(|piece| is_plain(&piece)) {
+    if !pieces.iter().all(is_plain) {
         for answer in session.run_all(&opening)? {
             answer.ok().map_err(|error| Trouble::Other(error.into()))?;
         }
@@ -397,7 +414,7 @@ fn apply_inside(session: &mut Session, migration: &Migration, record: &str) -> R
                 .map_err(|error| at_statement(error, index))?;
         }
         for statement in [record, "commit"] {
-            session.run(statement)?.ok().map_err(|error| Trouble::Statement(Box::new(error), pieces.len()))?;
+            session.run(statement)?.ok().map_err(|error| Trouble::Statement(error, pieces.len()))?;
         }
         return Ok(());
     }
@@ -408,15 +425,15 @@ fn apply_inside(session: &mut Session, migration: &Migration, record: &str) -> R
         let statement = index.saturating_sub(opening.len()).min(pieces.len());
         answer.ok().map_err(|error| match index < opening.len() {
             true => Trouble::Other(error.into()),
-            false => Trouble::Statement(Box::new(error), statement),
+            false => Trouble::Statement(error, statement),
         })?;
     }
     Ok(())
 }
 
 fn at_statement(error: anyhow::Error, index: usize) -> Trouble {
-    match error.downcast::<SqlError>() {
-        Ok(error) => Trouble::Statement(Box::new(error), index),
+    match error.downcast::<Box<SqlError>>() {
+        Ok(error) => Trouble::Statement(error, index),
         Err(other) => Trouble::Other(other),
     }
 }

@@ -50,12 +50,12 @@ pub struct Answer {
     pub rows: String,
     /// Notices and warnings, each on a line.
     pub notices: Vec<String>,
-    pub error: Option<SqlError>,
+    pub error: Option<Box<SqlError>>,
 }
 
 impl Answer {
     /// The rows, or the server's error.
-    pub fn ok(self) -> Result<String, SqlError> {
+    pub fn ok(self) -> Result<String, Box<SqlError>> {
         self.error.map_or(Ok(self.rows), Err)
     }
 }
@@ -103,9 +103,10 @@ impl Session {
         } else {
             "check DATABASE_ADMIN_URL, and that the server runs"
         };
-        session.execute("select 1").map_err(|error| {
+        let major = session.value("select current_setting('server_version_num')::int / 10000").map_err(|error| {
             Failure::cannot_tell(format!("{} does not answer: {error:#}", target.describe())).hint(hint)
         })?;
+        target.check_client(major.parse().unwrap_or(0))?;
         Ok(session)
     }
 
@@ -205,7 +206,7 @@ impl Session {
         self.stderr_until_mark(&mut verbose)?;
         let mut words = outcome.split_whitespace().skip(1);
         if words.next() == Some("true") {
-            answer.error = Some(sql_error(&mut lines, &verbose, words.next().unwrap_or_default()));
+            answer.error = Some(Box::new(sql_error(&mut lines, &verbose, words.next().unwrap_or_default())));
         }
         answer.notices = lines;
         Ok(answer)
@@ -235,7 +236,7 @@ impl Session {
         let first = lines[at].trim_start_matches("ERROR:  ");
         let (sqlstate, message) = first.split_once(": ").unwrap_or(("", first));
         let mut terse = vec![format!("ERROR:  {message}")];
-        answer.error = Some(sql_error(&mut terse, &lines[at + 1..], sqlstate));
+        answer.error = Some(Box::new(sql_error(&mut terse, &lines[at + 1..], sqlstate)));
         Ok(answer)
     }
 

@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::process::{self, State, Unit};
 use super::stack::Stack;
 use crate::tools::curl::{self, Answer};
+use crate::tools::files::Lock;
 use crate::tools::{os, ports};
 use crate::ui::{self, Exit, Failure, Finding};
 use crate::workspace::service::Service;
@@ -214,6 +215,10 @@ fn failure(item: &Item<'_>, message: &str, last: Option<&Answer>) -> anyhow::Err
     let mut text = message.to_owned();
     if let Some(answer) = last {
         text.push_str(&format!("; its last answer to the readiness probe: {}", answer.describe()));
+    }
+    // A keeper whose process has ended is still writing down its last words.
+    if !matches!(State::look(&item.unit.files), State::Running(_)) {
+        os::wait_until(Duration::from_secs(2), || !Lock::is_held(&item.unit.files.lock));
     }
     let lines = process::last_lines(&item.unit.files.log, LOG_LINES);
     for line in &lines {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::flags::{ConfigCheck, ConfigShow};
-use crate::ui::{self, Exit, Finding, has_errors};
+use crate::ui::{self, Exit, Finding, Place, has_errors};
 use crate::workspace::service::Services;
 use crate::workspace::suite::Suite;
 use crate::workspace::{Environment, Workspace};
@@ -50,6 +50,7 @@ pub fn check(workspace: &Workspace, flags: ConfigCheck) -> Result<Exit> {
             }
         }
     }
+    findings.extend(names.iter().filter_map(|name| exposed(workspace, name)));
     for name in workspace.suite_names() {
         if let Err(error) = Suite::load(workspace, &name) {
             findings.extend(
@@ -70,4 +71,15 @@ pub fn check(workspace: &Workspace, flags: ConfigCheck) -> Result<Exit> {
         ));
     }
     Ok(if ok { Exit::Done } else { Exit::Usage })
+}
+
+/// Warns when others on this machine can read an environment's secrets.
+pub fn exposed(workspace: &Workspace, environment: &str) -> Option<Finding> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = workspace.environment_values(environment);
+    let mode = path.metadata().ok()?.permissions().mode() & 0o777;
+    let file = workspace.relative(&path);
+    let place = Place { file: file.to_owned(), line: 1, column: 1 };
+    let finding = Finding::warning(format!("mode {mode:03o}: others can read its secrets")).at(place);
+    (mode & 0o077 != 0).then(|| finding.hint(format!("chmod 600 {file}")))
 }

@@ -172,12 +172,8 @@ fn configuration(workspace: &Workspace) -> Result<Vec<Check>> {
         let values = workspace.environment_values(&name);
         if values.is_file() {
             problems += Environment::read(workspace, &name)?.1.len();
-            use std::os::unix::fs::PermissionsExt;
-            let mode = values.metadata().map_or(0, |facts| facts.permissions().mode() & 0o777);
-            if mode & 0o077 != 0 {
-                let file = workspace.relative(&values);
-                let detail = format!("{file} has mode {mode:03o}: others can read its secrets");
-                checks.push(Check::bad("secrets", detail, format!("chmod 600 {file}"), Exit::Findings));
+            if let Some(finding) = super::config::exposed(workspace, &name) {
+                checks.push(Check::bad("secrets", finding.line(), finding.hint.unwrap_or_default(), Exit::Findings));
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::database::{Cluster, Target, seeds};
 use crate::flags::{MigrateNew, MigrateStatus, MigrateUp};
 use crate::tools::{files, git};
 use crate::ui::{self, Exit, Failure};
-use crate::workspace::{Environment, Workspace};
+use crate::workspace::{Database, Environment, Workspace};
 
 /// How long the server may take to answer, unless `--wait` says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -108,8 +108,7 @@ fn apply(
 ) -> Result<Vec<(Migration, Duration)>> {
     let repeatable = migrations::read_repeatable(workspace)?;
     lock::take(session, Protects::Schema, lock_wait)?;
-    let role = crate::workspace::database::Database::load(workspace)?.service_role;
-    ledger::prepare(session, &environment.name, &role)?;
+    ledger::prepare(session, &environment.name, &Database::load(workspace)?)?;
     for leftover in lock::leftovers(session)? {
         ui::warn(&format!("{leftover} is still at work: an earlier run was killed"));
     }
@@ -220,7 +219,7 @@ pub fn start_embedded(target: &Target) -> Result<()> {
 /// Versions on disk that are not applied. Asks only: it starts nothing.
 pub fn pending(workspace: &Workspace, target: &Target, environment: &str) -> Result<Vec<String>> {
     let files = migrations::read(workspace)?;
-    let mut session = Session::open(&target, &ledger::purpose("status"))?;
+    let mut session = Session::open(target, &ledger::purpose("status"))?;
     ledger::check_identity(&mut session, environment)?;
     let standings = migrations::compare(&files, &ledger::read(&mut session)?);
     let is_open = |standing: &&migrations::Standing| matches!(standing.state, State::Pending | State::Running);
@@ -230,7 +229,7 @@ pub fn pending(workspace: &Workspace, target: &Target, environment: &str) -> Res
 /// Brings a database up to date and seeds it, as `setup` and `test` do.
 pub fn apply_and_seed(workspace: &Workspace, environment: &Environment, target: &Target) -> Result<()> {
     let files = migrations::read(workspace)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("setup"), PATIENCE)?;
+    let mut session = Session::open_within(target, &ledger::purpose("setup"), PATIENCE)?;
     ledger::check_identity(&mut session, &environment.name)?;
     if apply(workspace, &mut session, &files, environment, None, PATIENCE)?.is_empty() {
         ui::step("migrate").same("no migration is pending");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::database::Target;
+use crate::database::{Cluster, Target};
 use crate::flags::{ServicesLogs, ServicesRestart, ServicesStart, ServicesStatus, ServicesStop};
 use crate::services::build::{Builder, Component};
 use crate::services::converge::{self, Action, Item};
@@ -16,7 +16,7 @@ use crate::tools::files::Lock;
 use crate::tools::guard;
 use crate::ui::{self, Exit, Failure, Style};
 use crate::workspace::service::{DATABASE, Service, Services};
-use crate::workspace::{Environment, Workspace, entries};
+use crate::workspace::{Database, Environment, Workspace, entries};
 
 /// The environment whose services run from source on this machine.
 pub const DEV: &str = "dev";
@@ -70,9 +70,23 @@ pub fn stop(workspace: &Workspace, flags: &ServicesStop) -> Result<Exit> {
         }
     }
     if with_database {
-        stop_one(DATABASE, &stack.files(DATABASE))?;
+        stop_database(workspace, DEV)?;
     }
     Ok(Exit::Done)
+}
+
+/// The database by its cluster, which also ends what a crashed server left behind.
+fn stop_database(workspace: &Workspace, stack: &str) -> Result<()> {
+    let cluster = Cluster::of(workspace, &Database::load(workspace)?, stack);
+    let step = ui::step("stop database");
+    match cluster.state() {
+        State::Stopped => step.same("was not running"),
+        _ => {
+            cluster.stop()?;
+            step.done();
+        }
+    }
+    Ok(())
 }
 
 fn stop_one(name: &str, files: &UnitFiles) -> Result<()> {
@@ -162,14 +176,16 @@ pub fn logs(workspace: &Workspace, flags: &ServicesLogs) -> Result<Exit> {
     for name in &chosen {
         process::last_lines(&stack.files(name).log, flags.lines.unwrap_or(50)).iter().for_each(|line| show(name, line));
     }
-    while flags.follow {
+    if !flags.follow {
+        return Ok(Exit::Done);
+    }
+    loop {
         for follower in &mut followers {
             let name = follower.name.clone();
             follower.lines().iter().for_each(|line| show(&name, line));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    Ok(Exit::Done)
 }
 
 /// What the dev stack is made of, read once.
@@ -295,8 +311,9 @@ pub fn stop_stack(workspace: &Workspace, stack: &str) -> Result<()> {
     Ok(())
 }
 
-/// Stops the dev stack, for `clean --all`.
+/// Stops the dev stack and removes its database, for `clean --all`.
 pub fn stop_everything(workspace: &Workspace) -> Result<()> {
     let _lock = lock(workspace)?;
-    stop_stack(workspace, DEV)
+    stop_stack(workspace, DEV)?;
+    Cluster::of(workspace, &Database::load(workspace)?, DEV).remove()
 }

@@ -179,16 +179,6 @@ impl Cmd {
         self.follow(|line| step.detail(line))
     }
 
-    /// Runs to the end, every line shown as it comes.
-    pub fn run_shown(&self) -> Result<()> {
-        let mut shown = 0;
-        let result = self.follow_code(|line| {
-            shown += 1;
-            ui::say(line);
-        })?;
-        if result.code == 0 { Ok(()) } else { Err(self.exit_error(result.code, "")) }
-    }
-
     /// Runs to the end and hands each line of stdout and stderr to `each`.
     pub fn follow(&self, each: impl FnMut(&str)) -> Result<()> {
         let result = self.follow_code(each)?;

@@ -19,7 +19,7 @@ use crate::ui::Failure;
 /// Where a program is found in PATH.
 pub fn find(program: &str) -> Option<Utf8PathBuf> {
     if program.contains('/') {
-        return Some(Utf8PathBuf::from(program)).filter(|path| is_executable(path));
+        return Some(Utf8PathBuf::from(program)).filter(is_executable);
     }
     let path = std::env::var("PATH").ok()?;
     path.split(':')

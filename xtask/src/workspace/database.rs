@@ -107,6 +107,8 @@ impl Database {
     pub fn database_of(&self, environment: &str) -> String {
         format!("{}_{}", self.name, environment.replace('-', "_"))
     }
+    /// What migrations and deployments of an environment are held to.
+    #[cfg_attr(not(test), expect(dead_code, reason = "read and checked here"))]
     pub fn policy(&self, environment: &str) -> Policy {
         self.policies.get(environment).cloned().unwrap_or_default()
     }

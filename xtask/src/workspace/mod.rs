@@ -14,7 +14,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::ui::{Failure, suggest};
 pub use database::Database;
 pub use environment::Environment;
-pub use service::Service;
 
 /// The root of the workspace; every path comes from a method of this type.
 #[derive(Clone, Debug)]
@@ -83,9 +82,6 @@ impl Workspace {
     }
     pub fn tests(&self) -> Utf8PathBuf {
         self.root.join("tests")
-    }
-    pub fn docs(&self) -> Utf8PathBuf {
-        self.root.join("docs")
     }
     /// Local state, ignored by git.
     pub fn ops(&self) -> Utf8PathBuf {

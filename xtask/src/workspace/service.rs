@@ -66,6 +66,7 @@ pub struct Service {
     pub depends_on: Vec<String>,
     /// Program and arguments, run in `source`.
     pub run: Vec<String>,
+    #[expect(dead_code, reason = "checked here; the container engines read it")]
     pub image: Option<Image>,
     /// Keys of the environment that it is given.
     pub env: Vec<String>,
@@ -273,7 +274,7 @@ fn names(
 
 fn read_health(file: &Utf8Path, node: &Node, findings: &mut Vec<Finding>) -> Option<Health> {
     let mut fields = Fields::new(file, node, "`health`", findings)?;
-    let mut path = |node: Option<&Node>, findings: &mut Vec<Finding>| {
+    let path = |node: Option<&Node>, findings: &mut Vec<Finding>| {
         let node = node?;
         let path = yaml::text(file, node, "a path such as /healthz", findings)?;
         if path.starts_with('/') && !path.contains(char::is_whitespace) {
