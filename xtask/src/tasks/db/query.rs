@@ -1,20 +1,18 @@
-//! `db query|seed|shell|reset`: what one does to a database beside its schema.
+//! `db query`: a named query of database/queries, read-only.
 
 use anyhow::Result;
 
-use super::migrate::{PATIENCE, open_environment};
-use crate::database::lock::{self, Protects};
 use crate::database::session::Session;
-use crate::database::{ledger, queries, seeds};
-use crate::flags::{DbQuery, DbReset, DbShell};
-use crate::tools::Cmd;
-use crate::ui::{self, Exit, Failure, prompt, suggest};
+use crate::database::{ledger, queries};
+use crate::flags::DbQuery;
+use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::ui::{self, Exit, Failure, suggest};
 use crate::workspace::Workspace;
 
 const FORMATS: [&str; 3] = ["table", "json", "csv"];
 
 /// Runs a named query; without a name, says which there are.
-pub fn query(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) -> Result<Exit> {
+pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) -> Result<Exit> {
     let queries = queries::read(workspace)?;
     let format = flags.format.as_deref().unwrap_or("table");
     if !FORMATS.contains(&format) {
@@ -77,50 +75,6 @@ fn csv_rows(csv: &str) -> Vec<Vec<String>> {
         }
     }
     rows
-}
-
-/// Loads the environment's seeds.
-pub fn seed(workspace: &Workspace, environment: Option<&str>) -> Result<Exit> {
-    let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("db seed"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
-    lock::take(&mut session, Protects::Schema, std::time::Duration::ZERO)?;
-    let step = ui::step(format!("seed {}", environment.name));
-    let loaded = seeds::load(&mut session, workspace, &environment)?;
-    step.done_with(&format!("{} files", loaded.len()));
-    Ok(Exit::Done)
-}
-
-/// Opens psql with the terminal.
-pub fn shell(workspace: &Workspace, environment: Option<&str>, flags: &DbShell) -> Result<Exit> {
-    let (_, target) = open_environment(workspace, environment)?;
-    let connection = if flags.as_service { target.service_connection()? } else { target.connection() };
-    let psql = connection.with("PGAPPNAME", &ledger::purpose("db shell")).apply(Cmd::new(target.psql()?));
-    let code = psql.interactive()?;
-    Ok(if code == 0 { Exit::Done } else { Exit::Failed })
-}
-
-/// Drops dev's database and makes it anew.
-pub fn reset(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) -> Result<Exit> {
-    let name = environment.unwrap_or(super::services::DEV);
-    if name != super::services::DEV {
-        workspace.check_environment_name(name)?;
-        return Err(Failure::refused(format!("only dev's database can be reset, not that of `{name}`")).into());
-    }
-    let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("db reset"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
-    if !prompt::confirm("drop dev's database with all it holds, and make it anew?", flags.yes)? {
-        ui::say("nothing was touched");
-        return Ok(Exit::Done);
-    }
-    lock::take(&mut session, Protects::Schema, std::time::Duration::ZERO)?;
-    drop(session);
-    let step = ui::step("drop and make the database");
-    target.recreate()?;
-    step.done();
-    super::migrate::apply_and_seed(workspace, &environment, &target)?;
-    Ok(Exit::Done)
 }
 
 #[cfg(test)]
