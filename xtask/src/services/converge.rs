@@ -64,22 +64,22 @@ pub fn plan<'a>(stack: &Stack<'a>, units: Vec<(&'a Service, Unit)>, restart: boo
 }
 
 /// Refuses, before anything is touched, when a port that is needed belongs to somebody else (exit 3).
-pub fn check_ports(items: &[Item<'_>]) -> Result<()> {
+pub fn check_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
     let mut findings = Vec::new();
-    for item in items.iter().filter(|item| item.action != Action::Keep) {
-        let Some(owner) = item.unit.port.and_then(ports::listener) else { continue };
-        let ours = State::look(&item.unit.files).record().map(|record| record.keeper.pid);
+    for service in services {
+        let port = stack.port(service);
+        let Some(owner) = ports::listener(port) else { continue };
+        let ours = stack.state(service).record().map(|record| record.keeper.pid);
         let session = owner.pid.and_then(os::process).map(|facts| facts.session);
         if ours.is_some() && ours == session {
             continue;
         }
-        let port = item.unit.port.unwrap_or_default();
-        let message = format!("port {port} of {} is taken by {owner}", item.service.name);
+        let message = format!("port {port} of {} is taken by {owner}", service.name);
         let hint = match owner.pid {
-            Some(pid) => format!("end it (kill {pid}), or change `port` in {}", item.service.file),
-            None => format!("find it with root's rights, or change `port` in {}", item.service.file),
+            Some(pid) => format!("end it (kill {pid}), or change `port` in {}", service.file),
+            None => format!("find it with root's rights, or change `port` in {}", service.file),
         };
-        findings.push(Finding::error(message).at(item.service.place("port")).hint(hint));
+        findings.push(Finding::error(message).at(service.place("port")).hint(hint));
     }
     match findings.is_empty() {
         true => Ok(()),
@@ -89,8 +89,8 @@ pub fn check_ports(items: &[Item<'_>]) -> Result<()> {
 
 /// Carries the plan out and waits until every service of it is ready. The first failure is returned, after all others
 /// have come to their end.
-pub fn execute(items: &[Item<'_>], wait: Duration) -> Result<()> {
-    check_ports(items)?;
+pub fn execute(stack: &Stack<'_>, items: &[Item<'_>], wait: Duration) -> Result<()> {
+    check_ports(stack, items.iter().filter(|item| item.action != Action::Keep).map(|item| item.service))?;
     for item in items.iter().rev().filter(|item| matches!(item.action, Action::Restart { .. })) {
         process::stop(&item.unit.files)?;
     }
@@ -115,7 +115,7 @@ pub fn execute(items: &[Item<'_>], wait: Duration) -> Result<()> {
             .map(|handle| handle.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())))
             .collect()
     });
-    results.into_iter().collect()
+    ui::exit::all(results).map(|_| ())
 }
 
 /// Which services are ready (true) or will not be (false).

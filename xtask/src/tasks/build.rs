@@ -65,10 +65,7 @@ pub fn bring_up_to_date(workspace: &Workspace, components: &[Component], stages:
         };
         handles.into_iter().map(join).collect()
     });
-    let mut changed = false;
-    for result in results {
-        changed |= result?;
-    }
+    let changed = ui::exit::all(results)?.contains(&true);
     if !changed {
         ui::step("build").same(&format!("{} components are up to date", components.len()));
     }

@@ -224,6 +224,8 @@ pub fn lock(workspace: &Workspace) -> Result<Lock> {
 pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Duration) -> Result<()> {
     let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
     let chosen = stack.with_dependencies(names);
+    // Before anything is built for it.
+    converge::check_ports(&stack, chosen.iter().copied())?;
     let components = world.components(&chosen);
     super::build::bring_up_to_date(world.workspace, &components, super::build::RUN)?;
     if chosen.iter().any(|service| service.depends_on.iter().any(|name| name == DATABASE)) {
@@ -231,7 +233,7 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
     }
     let is_asked = |service: &Service| restart && (names.is_empty() || names.contains(&service.name));
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &is_asked)?;
-    converge::execute(&items, wait)
+    converge::execute(&stack, &items, wait)
 }
 
 /// Makes sure that the database answers and that no migration is pending; its address for the services.

@@ -6,6 +6,8 @@ use anyhow::Result;
 
 use super::services::{DEV, World};
 use crate::database::Target;
+use crate::services::converge;
+use crate::services::stack::Stack;
 use crate::tools::Cmd;
 use crate::tools::files::Lock;
 use crate::ui::{self, Exit, Failure, Style};
@@ -24,6 +26,8 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
     let _services = super::services::lock(workspace)?;
 
     let services = Services::load(workspace)?;
+    let (environment, _) = Environment::read(workspace, DEV)?;
+    converge::check_ports(&Stack::new(workspace, &services, &environment, DEV), services.running())?;
     let step = ui::step("config/environments/.env.dev");
     match environment::make_values_file(workspace, DEV)? {
         true => step.done_with("made, with generated keys"),
@@ -58,7 +62,7 @@ fn side_by_side(world: &World<'_>) -> Result<()> {
         [crates, database, build]
             .map(|handle| handle.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())))
     });
-    results.into_iter().collect()
+    ui::exit::all(results).map(|_| ())
 }
 
 /// The crates that tests need beyond those this program was built from.

@@ -1,5 +1,7 @@
 //! How a run ends: the exit codes that every task shares, and the error that carries one.
 
+use anyhow::Result;
+
 use super::Finding;
 
 /// The exit codes; docs/architecture/README.md documents them, xtask/tests holds them.
@@ -91,6 +93,23 @@ pub fn report(error: &anyhow::Error) {
     if let Some(hint) = hint.or_else(|| crate::tools::files::hint_for(error)) {
         super::hint(hint);
     }
+}
+
+/// What all of several side-by-side parts returned. Every failure but the last is reported here, the last is returned.
+pub fn all<T>(results: impl IntoIterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let mut good = Vec::new();
+    let mut last: Option<anyhow::Error> = None;
+    for result in results {
+        match result {
+            Ok(value) => good.push(value),
+            Err(error) => {
+                if let Some(earlier) = last.replace(error) {
+                    report(&earlier);
+                }
+            }
+        }
+    }
+    last.map_or(Ok(good), Err)
 }
 
 fn failures(error: &anyhow::Error) -> impl Iterator<Item = &Failure> {
