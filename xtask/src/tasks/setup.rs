@@ -72,7 +72,11 @@ fn fetch_crates(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     let step = ui::step("fetch crates");
-    fetch.run(&step)?;
+    match fetch.is_there() {
+        true => fetch.run(&step)?,
+        // Only tests of xtask itself want them.
+        false => return Ok(step.same("cargo is not in PATH")),
+    }
     step.done();
     Ok(())
 }

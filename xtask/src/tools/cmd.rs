@@ -113,6 +113,11 @@ impl Cmd {
         self
     }
 
+    /// True when its program is there to be run.
+    pub fn is_there(&self) -> bool {
+        super::find(&self.program).is_some()
+    }
+
     /// The line one could paste into a shell, secrets masked.
     pub fn line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.args).map(|word| quote(word));
