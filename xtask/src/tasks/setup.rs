@@ -72,12 +72,13 @@ fn fetch_crates(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     let step = ui::step("fetch crates");
-    match fetch.is_there() {
-        true => fetch.run(&step)?,
+    if fetch.is_there() {
+        fetch.run(&step)?;
+        step.done();
+    } else {
         // Only tests of xtask itself want them.
-        false => return Ok(step.same("cargo is not in PATH")),
+        step.same("cargo is not in PATH");
     }
-    step.done();
     Ok(())
 }
 
