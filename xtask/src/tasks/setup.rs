@@ -9,6 +9,7 @@ use crate::database::Target;
 use crate::services::converge;
 use crate::services::stack::Stack;
 use crate::tools::Cmd;
+use crate::tools::cmd::quote;
 use crate::tools::files::Lock;
 use crate::ui::{self, Exit, Failure, Style};
 use crate::workspace::service::Services;
@@ -90,14 +91,16 @@ fn database(world: &World<'_>) -> Result<()> {
 
 fn next_steps(world: &World<'_>) {
     ui::say("next:");
-    if let Some(gateway) =
-        world.services.running().last().filter(|service| service.env.iter().all(|key| key != "API_KEY"))
-    {
+    if let Some(gateway) = world.services.get("api-gateway").filter(|_| world.environment.declares("API_KEY")) {
+        let file = world.workspace.environment_values(DEV);
+        let is_here = std::env::current_dir().is_ok_and(|dir| dir == world.workspace.root());
+        let file = quote(if is_here { world.workspace.relative(&file) } else { &file }.as_str());
         let port = gateway.port;
-        ui::say(&format!("  http://127.0.0.1:{port}/ in a browser, with API_KEY of config/environments/.env.dev, or:"));
-        let key = r#"$(sed -n 's/^API_KEY=//p' config/environments/.env.dev)"#;
+        ui::say(&format!("  http://127.0.0.1:{port}/ in a browser, with API_KEY of {file}, or:"));
         ui::say(&format!(
-            "  curl -s http://127.0.0.1:{port}/v1/answers -H \"Authorization: Bearer {key}\" \\\n       -H 'Content-Type: application/json' -d '{{\"question\": \"how do I roll back a deployment?\"}}'"
+            "  curl -s http://127.0.0.1:{port}/v1/answers \\\n    \
+             -H \"Authorization: Bearer $(sed -n 's/^API_KEY=//p' {file})\" -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"question\": \"how do I roll back a deployment?\"}}'"
         ));
     }
     ui::say("  cargo xtask test             run all tests, beside what is running");
