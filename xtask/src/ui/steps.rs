@@ -16,6 +16,8 @@ struct Running {
     id: usize,
     name: String,
     detail: String,
+    /// It opened a group of GitHub Actions, and closes it.
+    is_group: bool,
     started: Instant,
     spoken: Instant,
 }
@@ -46,11 +48,14 @@ pub fn step(name: impl Into<String>) -> Step {
     let mut board = board();
     let id = board.next_id;
     board.next_id += 1;
+    // Groups do not nest: what runs beside a step stands in its group.
+    let is_group = terminal().github && board.running.iter().all(|running| !running.is_group);
     if !terminal().live {
-        write_line(&mut board, &redact::mask(&format!("> {name}")));
+        let sign = if is_group { "::group::" } else { "> " };
+        write_line(&mut board, &redact::mask(&format!("{sign}{name}")));
     }
     let now = Instant::now();
-    board.running.push(Running { id, name, detail: String::new(), started: now, spoken: now });
+    board.running.push(Running { id, name, detail: String::new(), is_group, started: now, spoken: now });
     if !board.ticking {
         board.ticking = true;
         std::thread::spawn(tick);
@@ -103,6 +108,9 @@ fn end(id: usize, style: Style, word: &str, result: &str) {
     let time = paint(Style::Faint, &seconds(running.started.elapsed()));
     let word = paint(style, &format!("{word:<6}"));
     let line = format!("{word} {}{result}  {time}", running.name);
+    if running.is_group {
+        write_line(&mut board, "::endgroup::");
+    }
     write_line(&mut board, &redact::mask(&line));
 }
 
