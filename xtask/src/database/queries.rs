@@ -16,7 +16,7 @@ use super::session::{Session, literal};
 use super::sql::lexer::{Token, tokens};
 use super::sql::{Kind, canonical, split};
 use crate::ui::{Failure, Finding, Place, suggest};
-use crate::workspace::{Workspace, dotenv, entries};
+use crate::workspace::{Workspace, entries, schema};
 
 /// Types a parameter may have; PostgreSQL's own names.
 const TYPES: [&str; 11] =
@@ -85,7 +85,7 @@ fn read_one(workspace: &Workspace, path: &Utf8Path) -> Result<Query, Finding> {
         if let Some(rest) = comment.strip_prefix("param ") {
             query.parameters.push(parameter(rest).map_err(|message| Finding::error(message).at(at(index + 1)))?);
         } else if let Some(rest) = comment.strip_prefix("timeout ") {
-            query.timeout = dotenv::duration(rest.trim())
+            query.timeout = schema::duration(rest.trim())
                 .ok_or_else(|| Finding::error("expected a duration such as `-- timeout 5s`").at(at(index + 1)))?;
         } else if !comment.is_empty() {
             let gap = if query.summary.is_empty() { "" } else { " " };

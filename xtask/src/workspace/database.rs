@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::yaml::{self, Fields, Node, Value};
-use super::{Workspace, dotenv};
+use super::{Workspace, schema};
 use crate::tools::files;
 use crate::ui::{Failure, Finding, Place, has_errors, suggest};
 
@@ -268,7 +268,7 @@ impl Reader<'_> {
             Value::Text(text) => text.as_str(),
             _ => "",
         };
-        let found = dotenv::duration(given).filter(|time| !time.is_zero());
+        let found = schema::duration(given).filter(|time| !time.is_zero());
         if found.is_none() {
             let there = node.to_json().to_string();
             let message = format!("expected a duration such as 200ms, 5s or 10m, found `{}`", there.trim_matches('"'));

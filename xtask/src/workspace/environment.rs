@@ -6,7 +6,8 @@ use camino::Utf8PathBuf;
 use serde_json::{Value as Json, json};
 
 use super::Workspace;
-use super::dotenv::{self, Declaration};
+use super::dotenv;
+use super::schema::{self, Declaration};
 use crate::tools::{files, os};
 use crate::ui::{Failure, Finding, Place, has_errors, redact, suggest};
 
@@ -89,7 +90,7 @@ impl Environment {
         let values_path = workspace.environment_values(name);
         let text = files::read(&values_path)?.unwrap_or_default();
         let (entries, mut findings) = dotenv::parse(workspace.relative(&values_path), &text);
-        let (declarations, problems) = schema(workspace, name)?;
+        let (declarations, problems) = declared(workspace, name)?;
         findings.extend(problems);
         let mut settings = Vec::new();
         for declaration in declarations {
@@ -132,7 +133,7 @@ impl Environment {
     /// An environment for a test run: the schema of `name` with its defaults, random values for generated keys, and
     /// nothing of the real file.
     pub fn for_test(workspace: &Workspace, name: &str) -> Result<Environment> {
-        let (declarations, findings) = schema(workspace, name)?;
+        let (declarations, findings) = declared(workspace, name)?;
         if has_errors(&findings) {
             return Err(Failure::configuration(&format!("the environment `{name}` cannot be used"), findings).into());
         }
@@ -194,10 +195,10 @@ impl Environment {
 }
 
 /// The declarations that hold for an environment.
-fn schema(workspace: &Workspace, name: &str) -> Result<(Vec<Declaration>, Vec<Finding>)> {
+fn declared(workspace: &Workspace, name: &str) -> Result<(Vec<Declaration>, Vec<Finding>)> {
     let path = workspace.environment_schema(name);
     let text = files::read(&path)?.unwrap_or_default();
-    let (mut declarations, findings) = dotenv::declarations(workspace.relative(&path), &text);
+    let (mut declarations, findings) = schema::declarations(workspace.relative(&path), &text);
     declarations.retain(|declared| declared.only.is_empty() || declared.only.iter().any(|only| only == name));
     Ok((declarations, findings))
 }
@@ -211,7 +212,7 @@ fn check(environment: &str, setting: &Setting) -> Option<Finding> {
         let hint = format!("set it in config/environments/.env.{environment}");
         return declared.is_required.then(|| Finding::error(message).at(setting.place()).hint(hint));
     }
-    if dotenv::is_placeholder(&setting.value) {
+    if schema::is_placeholder(&setting.value) {
         let message = format!("`{key}` still holds a placeholder");
         return Some(Finding::error(message).at(setting.place()).hint("put the real value in its place"));
     }
@@ -225,7 +226,7 @@ fn check(environment: &str, setting: &Setting) -> Option<Finding> {
 pub fn make_values_file(workspace: &Workspace, name: &str) -> Result<bool> {
     workspace.check_environment_name(name)?;
     let path = workspace.environment_values(name);
-    let (declarations, findings) = schema(workspace, name)?;
+    let (declarations, findings) = declared(workspace, name)?;
     if has_errors(&findings) {
         return Err(Failure::configuration(&format!("the environment `{name}` cannot be used"), findings).into());
     }

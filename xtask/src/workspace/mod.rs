@@ -4,6 +4,7 @@
 pub mod database;
 pub mod dotenv;
 pub mod environment;
+pub mod schema;
 pub mod service;
 pub mod suite;
 pub mod yaml;
