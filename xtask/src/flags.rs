@@ -130,6 +130,11 @@ xflags::xflags! {
                 /// One object: {ok, findings: [{severity, file, line, column, message, hint}]}
                 optional --json
             }
+            /// Write config/services/service.schema.json, by which editors check and complete the files beside it
+            cmd config-schema {
+                /// Only say whether it is current; exit 3 when it is not
+                optional --check
+            }
         }
 
         /// Bring the database's schema up to date
@@ -331,6 +336,7 @@ pub struct Config {
 pub enum ConfigCmd {
     ConfigShow(ConfigShow),
     ConfigCheck(ConfigCheck),
+    ConfigSchema(ConfigSchema),
 }
 
 #[derive(Debug)]
@@ -343,6 +349,11 @@ pub struct ConfigShow {
 pub struct ConfigCheck {
     pub env: Option<String>,
     pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct ConfigSchema {
+    pub check: bool,
 }
 
 #[derive(Debug)]

@@ -78,6 +78,7 @@ fn run(flags: Xtask) -> Result<Exit> {
         XtaskCmd::Config(config) => match config.subcommand {
             ConfigCmd::ConfigShow(flags) => tasks::config::show(workspace, flags),
             ConfigCmd::ConfigCheck(flags) => tasks::config::check(workspace, flags),
+            ConfigCmd::ConfigSchema(flags) => tasks::config::schema(workspace, &flags),
         },
         XtaskCmd::Migrate(Migrate { env, subcommand }) => match subcommand {
             MigrateCmd::MigrateUp(flags) => tasks::migrate::up(workspace, env.as_deref(), &flags),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::flags::{ConfigCheck, Test};
+use crate::flags::{ConfigCheck, ConfigSchema, Test};
 use crate::services::build;
 use crate::tools::Cmd;
 use crate::ui::{self, Exit, Failure};
@@ -60,6 +60,10 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
             }
         }
         check(&format!("lint {}", service.name), commands)?;
+    }
+    if let Err(error) = super::config::schema(workspace, &ConfigSchema { check: true }) {
+        ui::exit::report(&error);
+        failed.push("config schema".to_owned());
     }
     if super::config::check(workspace, ConfigCheck { env: None, json: false })? != Exit::Done {
         failed.push("config check".to_owned());

@@ -3,9 +3,10 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::flags::{ConfigCheck, ConfigShow};
-use crate::ui::{self, Exit, Finding, Place, has_errors};
-use crate::workspace::service::Services;
+use crate::flags::{ConfigCheck, ConfigSchema, ConfigShow};
+use crate::tools::files;
+use crate::ui::{self, Exit, Failure, Finding, Place, has_errors};
+use crate::workspace::service::{self, Services};
 use crate::workspace::suite::Suite;
 use crate::workspace::{Environment, Workspace};
 
@@ -71,6 +72,24 @@ pub fn check(workspace: &Workspace, flags: ConfigCheck) -> Result<Exit> {
         ));
     }
     Ok(if ok { Exit::Done } else { Exit::Usage })
+}
+
+/// Writes the JSON Schema of a service's file, or says whether it is current.
+pub fn schema(workspace: &Workspace, flags: &ConfigSchema) -> Result<Exit> {
+    let path = workspace.services_schema();
+    let wanted = format!("{:#}\n", service::json_schema());
+    let file = workspace.relative(&path);
+    if files::read(&path)?.as_ref() == Some(&wanted) {
+        ui::say(&format!("{file} is current"));
+        return Ok(Exit::Done);
+    }
+    if flags.check {
+        let failure = Failure::refused(format!("{file} is not current"));
+        return Err(failure.hint("run `cargo xtask config schema`").into());
+    }
+    files::write(&path, wanted, 0o644)?;
+    ui::say(&format!("{file} written"));
+    Ok(Exit::Done)
 }
 
 /// Warns when others on this machine can read an environment's secrets.

@@ -65,6 +65,10 @@ impl Workspace {
     pub fn services_config(&self) -> Utf8PathBuf {
         self.root.join("config/services")
     }
+    /// The JSON Schema by which editors check the files of services.
+    pub fn services_schema(&self) -> Utf8PathBuf {
+        self.services_config().join("service.schema.json")
+    }
     /// Settings of the database: extensions, roles, timeouts, budgets.
     pub fn database_config(&self) -> Utf8PathBuf {
         self.services_config().join("database.yaml")
