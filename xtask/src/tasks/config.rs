@@ -8,7 +8,7 @@ use crate::tools::files;
 use crate::ui::{self, Exit, Failure, Finding, Place, has_errors};
 use crate::workspace::service::{self, Services};
 use crate::workspace::suite::Suite;
-use crate::workspace::{Environment, Workspace};
+use crate::workspace::{Database, Environment, Workspace};
 
 /// Every key with its value and source. What cannot be used is reported too, but shown first.
 pub fn show(workspace: &Workspace, flags: ConfigShow) -> Result<Exit> {
@@ -37,6 +37,9 @@ pub fn check(workspace: &Workspace, flags: ConfigCheck) -> Result<Exit> {
     };
     let (services, problems) = Services::read(workspace)?;
     findings.extend(problems);
+    if workspace.database_config().is_file() {
+        findings.extend(Database::read(workspace)?.1);
+    }
     for name in &names {
         let (environment, problems) = Environment::read(workspace, name)?;
         // A schema without values is fine as long as nobody deploys it: only what it declares is checked.
@@ -54,9 +57,8 @@ pub fn check(workspace: &Workspace, flags: ConfigCheck) -> Result<Exit> {
     findings.extend(names.iter().filter_map(|name| exposed(workspace, name)));
     for name in workspace.suite_names() {
         if let Err(error) = Suite::load(workspace, &name) {
-            findings.extend(
-                error.downcast_ref::<ui::Failure>().map(|failure| failure.findings().to_vec()).unwrap_or_default(),
-            );
+            findings
+                .extend(error.downcast_ref::<Failure>().map(|failure| failure.findings().to_vec()).unwrap_or_default());
         }
     }
     let ok = !has_errors(&findings);
