@@ -136,8 +136,9 @@ impl Rewriter<'_> {
             (false, None) => self.done.push(name.to_owned()),
             (true, Some(value)) => self.done.extend([name.to_owned(), value]),
             (true, None) => match self.rest.pop_front() {
-                Some(value) => self.done.extend([name.to_owned(), value]),
-                None => return Err(usage(&format!("the flag `{name}` needs a value"), &self.path)),
+                // A value that looks like a known flag was forgotten; one that must begin so can follow an `=`.
+                Some(value) if self.find(&value).is_none() => self.done.extend([name.to_owned(), value]),
+                _ => return Err(usage(&format!("the flag `{name}` needs a value"), &self.path)),
             },
         }
         Ok(())

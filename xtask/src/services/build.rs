@@ -109,9 +109,11 @@ impl<'a> Builder<'a> {
         sources.sort();
         sources.dedup();
         let tracked = git::files(workspace.root(), &sources);
-        let of = |source: &Utf8PathBuf| match &tracked {
-            Some(all) => all.iter().filter(|file| file.starts_with(source)).cloned().collect(),
-            None => walk(workspace.root(), source),
+        let of = |source: &Utf8PathBuf| {
+            let known = tracked.iter().flatten().filter(|file| file.starts_with(source)).cloned();
+            let known: Vec<Utf8PathBuf> = known.collect();
+            // git knows nothing of a clone in an ignored folder of another repository.
+            if known.is_empty() { walk(workspace.root(), source) } else { known }
         };
         let files = sources.iter().map(|source| (source.clone(), of(source))).collect();
         let used = |language: Language| components.iter().any(|component| component.uses(language));

@@ -11,7 +11,7 @@ use super::process::{self, State, Unit};
 use super::stack::Stack;
 use crate::tools::curl::{self, Answer};
 use crate::tools::files::Lock;
-use crate::tools::{os, ports};
+use crate::tools::{self, os, ports};
 use crate::ui::{self, Exit, Failure, Finding};
 use crate::workspace::service::Service;
 
@@ -19,6 +19,9 @@ use crate::workspace::service::Service;
 const LOG_LINES: usize = 20;
 /// How long one probe may take.
 pub const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the last words of a service that ended may take to reach its log.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What is to be done with a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub fn check_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a
     for service in services {
         let port = stack.port(service);
         let Some(owner) = ports::listener(port) else { continue };
-        let ours = stack.state(service).record().map(|record| record.keeper.pid);
+        let ours = process::session_of(&stack.files(&service.name));
         let session = owner.pid.and_then(os::process).map(|facts| facts.session);
         if ours.is_some() && ours == session {
             continue;
@@ -90,8 +93,11 @@ pub fn check_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a
 /// Carries the plan out and waits until every service of it is ready. The first failure is returned, after all others
 /// have come to their end.
 pub fn execute(stack: &Stack<'_>, items: &[Item<'_>], wait: Duration) -> Result<()> {
+    // Readiness is probed with it; without it nothing must be started.
+    tools::need("curl")?;
     check_ports(stack, items.iter().filter(|item| item.action != Action::Keep).map(|item| item.service))?;
-    for item in items.iter().rev().filter(|item| matches!(item.action, Action::Restart { .. })) {
+    // What is only started may have left something behind too: a process that outlived it, a keeper that just ends.
+    for item in items.iter().rev().filter(|item| item.action != Action::Keep) {
         process::stop(&item.unit.files)?;
     }
     let board = Board::new(items);
@@ -176,6 +182,9 @@ fn wait_until_ready(item: &Item<'_>, wait: Duration) -> Result<u32> {
     loop {
         let state = State::look(&item.unit.files);
         let State::Running(record) = &state else {
+            // The keeper ends when it has written down how it ended, and all that it said.
+            os::wait_until(LAST_WORDS, || !state.record().is_some_and(|record| record.keeper.is_alive()));
+            let state = State::look(&item.unit.files);
             return Err(failure(item, &format!("{name} did not stay up: it {}", state.describe()), last.as_ref()));
         };
         // A connection costs nothing; the probe, which starts curl, is made only when somebody listens.

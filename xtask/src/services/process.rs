@@ -13,6 +13,7 @@ use super::keeper;
 use crate::tools::files::{self, Lock};
 use crate::tools::guard;
 use crate::tools::os::{self, Signal};
+use crate::ui::Failure;
 
 /// The variable that marks every process of one start, so that leftovers can be told from strangers.
 pub const RUN_ID: &str = "XTASK_RUN_ID";
@@ -227,7 +228,14 @@ pub fn start(unit: &Unit) -> Result<Record> {
     let mut answer = String::new();
     BufReader::new(keeper.stdout.take().context("the keeper has no stdout")?).read_line(&mut answer)?;
     match answer.trim().split_once(' ') {
-        Some(("error", why)) => bail!("failed to start {}: {why}", unit.name),
+        Some(("error", why)) => {
+            let failure = Failure::failed(format!("failed to start {}: {why}", unit.name));
+            Err(match files::hint_in(why) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+            .into())
+        }
         Some(("started", _)) => {
             Record::read(&unit.files).with_context(|| format!("the record of {} is gone", unit.name))
         }
@@ -241,9 +249,10 @@ pub fn stop(files: &UnitFiles) -> Result<()> {
     // A keeper that is just starting has the lock but has not written its record yet.
     os::wait_until(KILL_PATIENCE, || match Record::read(files) {
         Some(record) => record.process.is_some() || !record.keeper.is_alive(),
-        None => !Lock::is_held(&files.lock),
+        // Records are replaced in one step, so one that is there and cannot be read will not get better.
+        None => files.record.exists() || !Lock::is_held(&files.lock),
     });
-    let Some(record) = Record::read(files) else { return Ok(()) };
+    let Some(record) = Record::read(files) else { return stop_unrecorded(files) };
     let session = Session { record: &record };
     if let Some(process) = record.process.as_ref().filter(|process| process.is_alive()) {
         if record.stop_signal == Signal::Term {
@@ -276,26 +285,48 @@ pub fn stop(files: &UnitFiles) -> Result<()> {
     files::remove(&files.record)
 }
 
+/// Stops a unit whose keeper is at work without a record that can be read: its session has to do.
+fn stop_unrecorded(files: &UnitFiles) -> Result<()> {
+    let session = session_of(files);
+    let members = || -> Vec<u32> {
+        let of_session = |facts: &os::ProcessFacts| Some(facts.session) == session && !facts.is_zombie;
+        let processes = os::processes().into_iter().filter(of_session).map(|facts| facts.pid);
+        processes.filter(|pid| Some(*pid) != session).collect()
+    };
+    members().iter().for_each(|pid| os::signal(*pid, Signal::Term));
+    os::wait_until(KILL_PATIENCE, || members().is_empty());
+    members().iter().chain(&session).for_each(|pid| os::signal(*pid, Signal::Kill));
+    if !os::wait_until(KILL_PATIENCE, || members().is_empty() && !Lock::is_held(&files.lock)) {
+        bail!("failed to end all of {}", files.record.file_stem().unwrap_or_default());
+    }
+    files::remove(&files.record)
+}
+
+/// The session in which a unit's processes run, which is its keeper's pid: by its record, or where that is gone or torn by
+/// the lock that the keeper holds.
+pub fn session_of(files: &UnitFiles) -> Option<u32> {
+    let recorded = Record::read(files).map(|record| record.keeper.pid);
+    recorded.or_else(|| Lock::holder(&files.lock))
+}
+
 /// The session of one start, whose leader is the keeper.
 struct Session<'a> {
     record: &'a Record,
 }
 
 impl Session<'_> {
-    /// Everything in the session but the keeper. With the keeper gone its number could belong to somebody else's
-    /// session, so then only processes that carry this start's mark count.
+    /// Everything in the session but the keeper, and what left the session but carries this start's mark. With the
+    /// keeper gone its number could belong to somebody else's session, so then only the mark counts.
     fn members(&self) -> Vec<u32> {
         let keeper = &self.record.keeper;
         if keeper.boot_id != os::boot_id() {
             return Vec::new();
         }
         let kept = keeper.is_alive();
-        let of_session =
-            |facts: &os::ProcessFacts| facts.session == keeper.pid && facts.pid != keeper.pid && !facts.is_zombie;
-        let processes = os::processes().into_iter().filter(of_session).map(|facts| facts.pid);
-        processes
-            .filter(|pid| kept || os::environment_of(*pid, RUN_ID).as_deref() == Some(&self.record.run_id))
-            .collect()
+        let is_marked = |pid: u32| os::environment_of(pid, RUN_ID).as_deref() == Some(&self.record.run_id);
+        let belongs = |facts: &os::ProcessFacts| (kept && facts.session == keeper.pid) || is_marked(facts.pid);
+        let processes = os::processes().into_iter().filter(|facts| facts.pid != keeper.pid && !facts.is_zombie);
+        processes.filter(belongs).map(|facts| facts.pid).collect()
     }
 }
 

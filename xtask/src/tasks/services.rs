@@ -69,7 +69,8 @@ pub fn stop(workspace: &Workspace, flags: &ServicesStop) -> Result<Exit> {
             stop_one(&name, &files)?;
         }
     }
-    if with_database {
+    // A workspace that says nothing of a database has none.
+    if with_database && workspace.database_config().is_file() {
         stop_database(workspace, DEV)?;
     }
     Ok(Exit::Done)
@@ -92,12 +93,12 @@ fn stop_database(workspace: &Workspace, stack: &str) -> Result<()> {
 fn stop_one(name: &str, files: &UnitFiles) -> Result<()> {
     let step = ui::step(format!("stop {name}"));
     match State::look(files) {
-        State::Stopped => step.same("was not running"),
+        State::Stopped if process::session_of(files).is_none() => step.same("was not running"),
         State::Ended(_) => {
             process::stop(files)?;
             step.same("had ended already");
         }
-        State::Running(_) | State::Unkept(_) => {
+        State::Stopped | State::Running(_) | State::Unkept(_) => {
             process::stop(files)?;
             step.done();
         }
@@ -228,12 +229,16 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
     converge::check_ports(&stack, chosen.iter().copied())?;
     let components = world.components(&chosen);
     super::build::bring_up_to_date(world.workspace, &components, super::build::RUN)?;
-    if chosen.iter().any(|service| service.depends_on.iter().any(|name| name == DATABASE)) {
+    if wants_database(&chosen) {
         stack.database_url = start_database(world)?;
     }
     let is_asked = |service: &Service| restart && (names.is_empty() || names.contains(&service.name));
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &is_asked)?;
     converge::execute(&stack, &items, wait)
+}
+
+fn wants_database(services: &[&Service]) -> bool {
+    services.iter().any(|service| service.depends_on.iter().any(|name| name == DATABASE))
 }
 
 /// Makes sure that the database answers and that no migration is pending; its address for the services.
@@ -264,8 +269,10 @@ fn items<'a>(
 
 fn show_plan(world: &World<'_>, names: &[String]) -> Result<Exit> {
     let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
-    stack.database_url = Target::of(world.workspace, &world.environment, DEV)?.service_url()?;
     let chosen = stack.with_dependencies(names);
+    if wants_database(&chosen) {
+        stack.database_url = Target::of(world.workspace, &world.environment, DEV)?.service_url()?;
+    }
     let components = world.components(&chosen);
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &|_| false)?;
     let rows: Vec<Vec<String>> =

@@ -149,8 +149,17 @@ fn explain(verb: &str, path: &Utf8Path) -> String {
 
 /// The remedy for an error of the file system, where there is one to tell.
 pub fn hint_for(error: &anyhow::Error) -> Option<&'static str> {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?;
-    match io.kind() {
+    hint_for_kind(error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind())
+}
+
+/// The same for an error that came as text from another process.
+pub fn hint_in(text: &str) -> Option<&'static str> {
+    let number = text.rsplit_once("(os error ")?.1.split(')').next()?.parse().ok()?;
+    hint_for_kind(std::io::Error::from_raw_os_error(number).kind())
+}
+
+fn hint_for_kind(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(
             "the disk is full: free some space (`cargo xtask clean` removes what can be rebuilt), then run it again",
         ),
@@ -204,6 +213,12 @@ impl Lock {
     /// True when somebody holds it right now.
     pub fn is_held(path: &Utf8Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// The pid of who holds it right now.
+    pub fn holder(path: &Utf8Path) -> Option<u32> {
+        let pid = read_json(&holder_file(path)).filter(|_| Lock::is_held(path))?["pid"].as_u64()?;
+        u32::try_from(pid).ok()
     }
 }
 

@@ -97,7 +97,8 @@ pub fn look(tool: &Tool) -> Found {
         "kubectl" => &["version", "--client"],
         _ => &["--version"],
     };
-    let answer = match Cmd::new(tool.program).args(args).ask() {
+    // Without HOME kubectl would leave its cache in the current directory.
+    let answer = match Cmd::new(tool.program).args(args).env("KUBECACHEDIR", "/dev/null").ask() {
         Ok(answer) if answer.ok() => answer.stdout,
         Ok(answer) => return Found::Broken { answer: answer.stderr.trim().to_owned() },
         Err(error) => return Found::Broken { answer: error.to_string() },

@@ -216,6 +216,10 @@ fn check(environment: &str, setting: &Setting) -> Option<Finding> {
         let message = format!("`{key}` still holds a placeholder");
         return Some(Finding::error(message).at(setting.place()).hint("put the real value in its place"));
     }
+    if matches!(setting.source, Source::Default(_)) {
+        // The schema's own check has named it.
+        return None;
+    }
     let expected = declared.kind.objection(&setting.value)?;
     let found = if declared.is_sensitive { String::new() } else { format!(", found `{}`", setting.shown()) };
     Some(Finding::error(format!("`{key}` must be {expected}{found}")).at(setting.place()))

@@ -265,11 +265,12 @@ fn read_service(file: &Utf8Path, node: &Node, findings: &mut Vec<Finding>) -> Op
         health = fields.need("health", findings).and_then(|node| read_health(file, node, findings));
         if let Some(node) = fields.need("run", findings) {
             places.insert("run".to_owned(), node.place(file));
-            run = yaml::texts(file, node, "a list: the program and its arguments", findings).unwrap_or_default();
-            if run.is_empty() {
+            let texts = yaml::texts(file, node, "a list: the program and its arguments", findings);
+            if texts.as_ref().is_some_and(Vec::is_empty) {
                 findings
                     .push(Finding::error("`run` is empty: give the program and its arguments").at(node.place(file)));
             }
+            run = texts.unwrap_or_default();
         }
         image = fields.get("image").and_then(|node| read_image(file, node, findings));
     }
