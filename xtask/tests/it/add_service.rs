@@ -1,0 +1,47 @@
+//! Adding a service is a folder and one YAML file: it appears in build, test, services, health and the overview, with no
+//! other edit.
+
+use crate::sandbox::{NODE, PYTHON, Sandbox, free_port};
+
+/// As somebody would write it, by the table of docs and nothing else.
+fn add(sandbox: &Sandbox, name: &str, language: &str, run: &str, file: &str, script: &str) {
+    sandbox.write(format!("services/{name}/{file}"), script);
+    let port = free_port();
+    let yaml = format!(
+        "source: services/{name}\nlanguage: {language}\nport: {port}\nhealth: {{live: /healthz, ready: /readyz}}\nrun: {run}\n"
+    );
+    sandbox.write(format!("config/services/{name}.yaml"), yaml);
+}
+
+#[test]
+fn a_new_service_appears_everywhere_with_no_other_edit() {
+    let sandbox = Sandbox::with_two_services();
+    sandbox.init_git();
+    sandbox.xtask("services start").exits(0);
+    let pids = (sandbox.pid("alpha"), sandbox.pid("beta"));
+
+    add(&sandbox, "mailer", "python", "[python, server.py]", "server.py", PYTHON);
+    add(&sandbox, "web-shop", "node", "[node, server.js]", "server.js", NODE);
+    let edits = sandbox.git(&["status", "--porcelain", "--untracked-files=all"]);
+    let expected = "?? config/services/mailer.yaml\n?? config/services/web-shop.yaml\n?? services/mailer/server.py\n?? services/web-shop/server.js\n";
+    assert_eq!(edits, expected);
+
+    sandbox.xtask("config check").exits(0).says("4 services");
+    sandbox.xtask("overview").exits(0).prints("  mailer    stopped").prints("  web-shop  stopped");
+    let next = sandbox.xtask("").exits(0);
+    next.prints("mailer, web-shop not running");
+    sandbox.xtask("build --explain").exits(0).prints("mailer    build: it was never done here");
+    sandbox.xtask("build mailer web-shop").exits(0).says("ok     build mailer").says("ok     build web-shop");
+    sandbox.xtask("test mailr").exits(2).says("did you mean `mailer`?");
+    sandbox.xtask("services start --plan").exits(3).prints("mailer    start").prints("web-shop  start");
+    sandbox.xtask("services start").exits(0).says("ok     service mailer").says("ok     service web-shop");
+    assert_eq!(pids, (sandbox.pid("alpha"), sandbox.pid("beta")), "the others were left alone");
+    sandbox.assert_one_copy_of(&["alpha", "beta", "mailer", "web-shop"]);
+    sandbox.xtask("services status").exits(0).prints("mailer    running").prints("web-shop  running");
+    sandbox.xtask("services logs web-shop").exits(0).prints("web-shop  listening");
+    sandbox.xtask("health").exits(0).prints("mailer    ok").prints("web-shop  ok");
+    sandbox.xtask("doctor").prints("mailer runs, pid ");
+    assert_eq!(sandbox.git(&["status", "--porcelain", "--untracked-files=all"]), expected, "nothing else was written");
+    sandbox.xtask("services stop mailer").exits(0);
+    sandbox.assert_one_copy_of(&["alpha", "beta", "web-shop"]);
+}

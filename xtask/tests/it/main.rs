@@ -1,0 +1,13 @@
+//! Black-box tests: the real binary in a temporary workspace whose path has spaces. What a module proves stands in its
+//! first lines; sandbox.rs is the builder they share.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may end a test")]
+
+mod add_service;
+mod cli;
+mod config;
+mod sandbox;
+mod secrets;
+mod services;
+mod services_killed;
+mod services_misbehaving;
+mod tidy;
