@@ -1,6 +1,6 @@
 //! Black-box tests: the real binary in a temporary workspace whose path has spaces. What a module proves stands in its
 //! first lines; sandbox.rs is the builder they share.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may end a test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may end a test")]
 
 mod add_service;
 mod cli;

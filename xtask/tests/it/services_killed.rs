@@ -133,23 +133,15 @@ fn a_stranger_with_a_recycled_pid_is_not_touched() {
     let sandbox = Sandbox::with_two_services();
     let stranger = Stranger::new();
     let pid = stranger.leader();
-    let mut edits: Vec<(&str, Box<dyn Fn(&mut Value)>)> = Vec::new();
-    edits.push((
-        "another start time",
-        Box::new(move |identity| {
+    for what in ["another start time", "another boot"] {
+        let edit = |identity: &mut Value| {
+            let other_time = what == "another start time";
             identity["pid"] = pid.into();
-            identity["start_time"] = (start_time(pid) + 1).into();
-        }),
-    ));
-    edits.push((
-        "another boot",
-        Box::new(move |identity| {
-            identity["pid"] = pid.into();
-            identity["start_time"] = start_time(pid).into();
-            identity["boot_id"] = "00000000-0000-0000-0000-000000000000".into();
-        }),
-    ));
-    for (what, edit) in edits {
+            identity["start_time"] = (start_time(pid) + u64::from(other_time)).into();
+            if !other_time {
+                identity["boot_id"] = "00000000-0000-0000-0000-000000000000".into();
+            }
+        };
         sandbox.xtask("services start").exits(0);
         // As after a loss of power: the processes are gone, the record is not, and the number belongs to another.
         let (alpha, keeper) = (sandbox.pid("alpha"), sandbox.keeper("alpha"));
