@@ -182,8 +182,8 @@ fn wait_until_ready(item: &Item<'_>, wait: Duration) -> Result<u32> {
     loop {
         let state = State::look(&item.unit.files);
         let State::Running(record) = &state else {
-            // The keeper ends when it has written down how it ended, and all that it said.
-            os::wait_until(LAST_WORDS, || !state.record().is_some_and(|record| record.keeper.is_alive()));
+            // Its keeper ends when it has written down how it ended, and all that it said.
+            os::wait_until(LAST_WORDS, || !Lock::is_held(&item.unit.files.lock));
             let state = State::look(&item.unit.files);
             return Err(failure(item, &format!("{name} did not stay up: it {}", state.describe()), last.as_ref()));
         };
@@ -224,10 +224,6 @@ fn failure(item: &Item<'_>, message: &str, last: Option<&Answer>) -> anyhow::Err
     let mut text = message.to_owned();
     if let Some(answer) = last {
         text.push_str(&format!("; its last answer to the readiness probe: {}", answer.describe()));
-    }
-    // A keeper whose process has ended is still writing down its last words.
-    if !matches!(State::look(&item.unit.files), State::Running(_)) {
-        os::wait_until(Duration::from_secs(2), || !Lock::is_held(&item.unit.files.lock));
     }
     let lines = process::last_lines(&item.unit.files.log, LOG_LINES);
     for line in &lines {

@@ -18,7 +18,7 @@ sys.stdout.flush()
 /// Parts of the values that must not be seen; each stands in one line of its value.
 const MARKS: [&str; 4] = ["Marked-Key-71f3", "Marked-Pass-8a2c", "Marked-Line-One-55", "Marked-Line-Two-66"];
 
-fn marked_sandbox(last_words: &str) -> Sandbox {
+fn marked_sandbox() -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.write(
         "config/environments/.env.dev.example",
@@ -29,7 +29,7 @@ fn marked_sandbox(last_words: &str) -> Sandbox {
         "API_KEY='Marked-Key-71f3 \"with\" $igns/and%blanks'\nUPSTREAM_URL=https://me:Marked-Pass-8a2c%2F@example.org/x\n\
          CERTIFICATE=\"Marked-Line-One-55\\nMarked-Line-Two-66\\n\"\n",
     );
-    sandbox.python("alpha", &[], &format!("{CHATTY}{last_words}{PYTHON}"));
+    sandbox.python("alpha", &[], &format!("{CHATTY}{PYTHON}"));
     sandbox.python("beta", &["alpha"], PYTHON);
     for service in ["alpha", "beta"] {
         sandbox.replace(&format!("config/services/{service}.yaml"), "API_KEY]", "API_KEY, UPSTREAM_URL, CERTIFICATE]");
@@ -62,7 +62,7 @@ fn sightings(sandbox: &Sandbox) -> BTreeMap<String, Vec<&'static str>> {
 
 #[test]
 fn a_marked_value_appears_nowhere_while_all_tasks_run() {
-    let sandbox = marked_sandbox("");
+    let sandbox = marked_sandbox();
     let tasks = [
         "overview --json",
         "doctor",
@@ -107,8 +107,10 @@ fn a_marked_value_appears_nowhere_while_all_tasks_run() {
 
 #[test]
 fn nor_in_the_error_of_a_service_that_dies_talking() {
-    let sandbox =
-        marked_sandbox("raise SystemExit('no luck with ' + os.environ['API_KEY'] + os.environ['CERTIFICATE'])\n");
+    let sandbox = marked_sandbox();
+    let dies = "import json, os\nprint(json.dumps(dict(os.environ)), flush=True)\n\
+                raise SystemExit('no luck with ' + os.environ['API_KEY'] + os.environ['CERTIFICATE'])\n";
+    sandbox.write("services/alpha/server.py", dies);
     let run = sandbox.xtask("services start").exits(1);
     run.says("alpha did not stay up").says("no luck with ********");
     sandbox.command(&["services", "start"]).env("DEV__API_KEY", "Marked-Key-71f3-given").run().exits(1);
@@ -117,7 +119,7 @@ fn nor_in_the_error_of_a_service_that_dies_talking() {
 
 #[test]
 fn values_reach_the_service_as_they_are() {
-    let sandbox = marked_sandbox("");
+    let sandbox = marked_sandbox();
     sandbox.write(
         "services/alpha/server.py",
         format!("import os\nopen('seen', 'w').write(os.environ['API_KEY'] + os.environ['CERTIFICATE'])\n{PYTHON}"),
