@@ -56,6 +56,7 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         services logs
         config show
         config check
+        config schema
         migrate up
         migrate status
         migrate new

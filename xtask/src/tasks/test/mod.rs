@@ -95,7 +95,7 @@ impl<'a> Plan<'a> {
 
 fn test_xtask(bench: &mut Bench<'_>) -> Result<Outcome> {
     let target = bench.scratch_database("xtask")?;
-    let cargo = Cmd::cargo().args(["test", "--locked", "--package", "xtask", "--quiet"]);
+    let cargo = Cmd::cargo().args(["test", "--locked", "--package", "xtask"]);
     let cargo = cargo
         .dir(bench.workspace.root())
         .env("XTASK_TEST_DATABASE", target.owner_url())
