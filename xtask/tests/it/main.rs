@@ -5,6 +5,7 @@
 mod add_service;
 mod cli;
 mod config;
+mod database;
 mod sandbox;
 mod secrets;
 mod services;

@@ -1,0 +1,403 @@
+//! Migrations, seeds and queries against real PostgreSQL. The runner gives a server (XTASK_TEST_DATABASE, an owner's URL
+//! of a scratch database); each test makes a database of its own there. Without one they are skipped by name.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use expect_test::expect;
+
+use crate::sandbox::{Run, Sandbox, skip};
+
+/// A workspace whose dev environment has an empty database.
+struct Bench {
+    sandbox: Sandbox,
+    server: String,
+    psql: PathBuf,
+    url: String,
+    name: String,
+}
+
+impl Bench {
+    /// None, and a line that says so, where there is no server.
+    fn new(test: &str) -> Option<Bench> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let Ok(server) = std::env::var("XTASK_TEST_DATABASE") else {
+            skip(test, "XTASK_TEST_DATABASE is not set; `cargo xtask test` sets it");
+            return None;
+        };
+        let tools = std::env::var("XTASK_TEST_WORKSPACE").map(|root| Path::new(&root).join(".ops/tools")).ok();
+        let Some(psql) = tools.as_deref().and_then(find_psql).or_else(|| in_path("psql")) else {
+            skip(test, "there is no psql");
+            return None;
+        };
+        let (head, options) = server
+            .split_once('?')
+            .map_or((server.clone(), String::new()), |(head, options)| (head.to_owned(), format!("?{options}")));
+        let (authority, database) = head.rsplit_once('/').unwrap();
+        let name = format!("{database}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let url = format!("{authority}/{name}{options}");
+        let sandbox = Sandbox::new();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let read = |file: &str| std::fs::read_to_string(repository.join(file)).unwrap();
+        // What it says of environments that the sandbox does not have is left out.
+        let config = read("config/services/database.yaml");
+        sandbox.write("config/services/database.yaml", config.split("\nenvironments:").next().unwrap());
+        sandbox.write("database/embedded-postgres.txt", read("database/embedded-postgres.txt"));
+        if let Some(tools) = tools.filter(|tools| tools.is_dir()) {
+            std::fs::create_dir_all(sandbox.path(".ops")).unwrap();
+            std::os::unix::fs::symlink(tools, sandbox.path(".ops/tools")).unwrap();
+        }
+        let bench = Bench { sandbox, server, psql, url, name };
+        bench.ask_at(&bench.server, &format!("create database {}", bench.name));
+        bench.sandbox.write(
+            "config/environments/.env.dev.example",
+            format!("{}\n# @type=url @sensitive\nDATABASE_URL=\n", crate::sandbox::SCHEMA),
+        );
+        bench.sandbox.write(
+            "config/environments/.env.dev",
+            format!("DATABASE_ADMIN_URL={0}\nDATABASE_URL={0}\nAPI_KEY=a-key-of-this-test\n", bench.url),
+        );
+        for folder in ["applied", "pending", "repeatable"] {
+            bench.sandbox.write(format!("database/migrations/{folder}/README.md"), "");
+        }
+        Some(bench)
+    }
+
+    fn ask_at(&self, url: &str, sql: &str) -> String {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["--no-psqlrc", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
+        let output = psql.current_dir("/").output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+    /// What the database of this test answers.
+    fn ask(&self, sql: &str) -> String {
+        self.ask_at(&self.url, sql)
+    }
+    fn migration(&self, name: &str, sql: &str) {
+        self.sandbox.write(format!("database/migrations/pending/{name}.sql"), sql);
+    }
+    fn xtask(&self, words: &str) -> Run {
+        self.sandbox.xtask(words)
+    }
+    /// `version state` of each migration.
+    fn states(&self) -> String {
+        let all = self.xtask("migrate status --json").exits(0).json();
+        let rows = all["migrations"].as_array().unwrap().iter();
+        let rows = rows.map(|row| format!("{} {}", row["version"].as_str().unwrap(), row["state"].as_str().unwrap()));
+        rows.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["--no-psqlrc", "-Xq", "-d", &self.server, "-c"]);
+        let _output = psql.arg(format!("drop database if exists {} with (force)", self.name)).output();
+    }
+}
+
+fn find_psql(tools: &Path) -> Option<PathBuf> {
+    fn walk(folder: &Path, depth: u32) -> Option<PathBuf> {
+        let psql = folder.join("bin/psql");
+        if psql.is_file() {
+            return Some(psql);
+        }
+        let below = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+        (depth > 0).then(|| below.into_iter().find_map(|path| walk(&path, depth - 1))).flatten()
+    }
+    walk(tools, 3)
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+#[test]
+fn migrations_are_applied_in_order_and_once() {
+    let Some(bench) = Bench::new("migrations_are_applied_in_order_and_once") else { return };
+    bench.migration("0009_two", "insert into t values (2);\n");
+    bench.migration("0008_one", "create table t (n int);\ninsert into t values (1);\n");
+    bench.migration(
+        "10_three",
+        "-- migrate: no-transaction\ncreate index concurrently t_n on t (n);\ninsert into t values (3);\n",
+    );
+    bench.sandbox.write("database/migrations/repeatable/v.sql", "create or replace view v as select max(n) from t;\n");
+    assert_eq!(bench.states(), "0008 pending, 0009 pending, 10 pending");
+    let plan = bench.xtask("migrate --plan").exits(3);
+    plan.prints("database/migrations/pending/0008_one.sql\n").prints("10_three.sql  statement by statement");
+    assert_eq!(
+        bench.ask("select to_regclass('t') is null and to_regnamespace('ops') is null"),
+        "t",
+        "a plan touched it"
+    );
+    bench.xtask("migrate --to 7").exits(2).says("there is no migration of version `7`");
+    bench.xtask("migrate up --to=0008").exits(0).says("ok     migrate 0008_one").says_nothing_of("0009");
+    assert_eq!(bench.states(), "0008 applied, 0009 pending, 10 pending");
+    let applied = bench.xtask("migrate --json").exits(0).json();
+    let versions: Vec<&str> =
+        applied["applied"].as_array().unwrap().iter().map(|one| one["version"].as_str().unwrap()).collect();
+    assert_eq!(versions[..2], ["0009", "10"]);
+    assert_eq!(bench.ask("select string_agg(n::text, ',' order by n) || (select max::text from v) from t"), "1,2,33");
+    bench.xtask("migrate").exits(0).says("nothing to do: no migration is pending");
+    bench.xtask("migrate --plan").exits(0);
+    bench.xtask("overview").exits(0).prints("no migration pending");
+    // What is repeatable is applied again when it has another content.
+    bench
+        .sandbox
+        .write("database/migrations/repeatable/v.sql", "create or replace view v as select min(n) as max from t;\n");
+    bench.xtask("migrate --plan").exits(3).prints("repeatable/v.sql");
+    bench.xtask("migrate").exits(0);
+    assert_eq!(bench.ask("select max from v"), "1");
+}
+
+#[test]
+fn a_new_migration_is_later_than_every_other() {
+    let Some(bench) = Bench::new("a_new_migration_is_later_than_every_other") else { return };
+    bench.migration("99990101000000_far", "select 1;\n");
+    let run = bench.xtask("migrate new Add-API_keys").exits(0);
+    assert_eq!(run.stdout, "database/migrations/pending/99990101000001_add_api_keys.sql\n");
+    bench.xtask("migrate new ///").exits(2).says("`///` cannot name a migration");
+    // As written it holds no statement yet, and so is refused with its place.
+    let run = bench.xtask("migrate status").exits(2);
+    run.says("99990101000001_add_api_keys.sql:1:1: error: the file holds no statement");
+}
+
+#[test]
+fn an_edited_or_missing_history_is_refused() {
+    let Some(bench) = Bench::new("an_edited_or_missing_history_is_refused") else { return };
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.migration("2_two", "insert into t values (2);\n");
+    bench.xtask("migrate").exits(0);
+    // Another line end or a byte order mark is the same migration.
+    bench.migration("1_one", "\u{feff}create table t (n int);\r\n");
+    bench.xtask("migrate").exits(0);
+    bench.migration("1_one", "create table t (n bigint);\n");
+    bench.migration("3_three", "insert into t values (3);\n");
+    assert_eq!(bench.states(), "1 changed, 2 applied, 3 pending");
+    for words in ["migrate", "migrate --plan"] {
+        let run = bench.xtask(words).exits(3);
+        run.says(
+            "database/migrations/pending/1_one.sql:1:1: error: version 1 was applied with another content or name",
+        )
+        .says("hint: put it back as it was, or run `cargo xtask db reset`")
+        .says("nothing was touched");
+    }
+    bench.migration("1_one", "create table t (n int);\n");
+    std::fs::remove_file(bench.sandbox.path("database/migrations/pending/2_two.sql")).unwrap();
+    assert_eq!(bench.states(), "1 applied, 2 missing, 3 pending");
+    bench.xtask("migrate").exits(3).says("error: version 2 (two) was applied, but its file is gone");
+    assert_eq!(bench.ask("select count(*) from t"), "1");
+    bench.migration("2_two", "insert into t values (2);\n");
+    bench.xtask("migrate").exits(0);
+    assert_eq!(bench.ask("select count(*) from t"), "2");
+}
+
+#[test]
+fn a_failing_migration_is_shown_with_a_caret_and_leaves_nothing() {
+    let Some(bench) = Bench::new("a_failing_migration_is_shown_with_a_caret_and_leaves_nothing") else { return };
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.migration("2_two", "insert into t values (2);\n\nupdate t\n   set größe = 1;\n");
+    bench.migration("3_three", "insert into t values (3);\n");
+    let run = bench.xtask("migrate").exits(1);
+    let from = run.stderr.find("database/migrations").unwrap();
+    expect![[r#"
+        database/migrations/pending/2_two.sql:4:8: error: column "größe" of relation "t" does not exist (42703)
+          4 |    set größe = 1;
+            |        ^
+        error: failed to apply `database/migrations/pending/2_two.sql`
+    "#]]
+    .assert_eq(&run.stderr[from..]);
+    assert_eq!(bench.states(), "1 applied, 2 pending, 3 pending");
+    assert_eq!(bench.ask("select count(*) from t"), "0", "half of it was applied");
+    bench.migration("2_two", "insert into t values (2);\n");
+    bench.xtask("migrate").exits(0);
+    assert_eq!(bench.ask("select count(*) from t"), "2");
+}
+
+#[test]
+fn files_that_cannot_be_migrations_are_refused_before_anything_runs() {
+    let Some(bench) = Bench::new("files_that_cannot_be_migrations_are_refused_before_anything_runs") else { return };
+    bench.migration("1_one", "create table t (n int);\nbegin;\n");
+    bench.migration("2_two", "select 1;\n  create index concurrently i on t (n);\n");
+    bench.migration("two_2", "select 1;\n");
+    bench.migration("3_three", "select 'open;\n");
+    bench.migration("03_again", "select 1;\n");
+    let run = bench.xtask("migrate").exits(2);
+    let lines: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("database/")).collect();
+    expect![[r#"
+        database/migrations/pending/1_one.sql:2:1: error: BEGIN in a migration: each file runs in one transaction already
+        database/migrations/pending/2_two.sql:2:3: error: CREATE INDEX CONCURRENTLY cannot run inside a transaction
+        database/migrations/pending/3_three.sql:1:8: error: unterminated quoted string
+        database/migrations/pending/two_2.sql:1:1: error: a migration is named <version>_<name>.sql, the version in digits"#]]
+    .assert_eq(&lines.join("\n"));
+    assert_eq!(bench.ask("select to_regclass('t') is null"), "t");
+}
+
+#[test]
+fn of_several_runners_each_migration_is_applied_by_one() {
+    let Some(bench) = Bench::new("of_several_runners_each_migration_is_applied_by_one") else { return };
+    bench.migration("1_one", "create table t (n int);\nselect pg_sleep(0.2);\n");
+    bench.migration("2_two", "insert into t values (2);\nselect pg_sleep(0.2);\n");
+    bench.migration("3_three", "-- migrate: no-transaction\ninsert into t values (3);\n");
+    let waiting = [(); 3].map(|()| bench.sandbox.command(&["migrate", "--lock-wait", "60"]).spawn());
+    let hasty = bench.sandbox.command(&["migrate"]).spawn();
+    for run in waiting {
+        run.wait().exits(0);
+    }
+    let hasty = hasty.wait();
+    if hasty.code != Some(0) {
+        hasty.exits(5).says("error: ");
+    }
+    assert_eq!(bench.ask("select string_agg(n::text, ',' order by n) from t"), "2,3");
+    assert_eq!(bench.states(), "1 applied, 2 applied, 3 applied");
+}
+
+#[test]
+fn a_killed_migration_leaves_no_lock_and_no_half() {
+    let Some(bench) = Bench::new("a_killed_migration_leaves_no_lock_and_no_half") else { return };
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.xtask("migrate").exits(0);
+    for (index, delay) in [20, 80, 150, 250, 400].into_iter().enumerate() {
+        let version = index + 2;
+        bench.migration(
+            &format!("{version}_more"),
+            &format!("insert into t values ({version});\nselect pg_sleep(0.3);\n"),
+        );
+        let mut run = bench.sandbox.command(&["migrate"]).spawn();
+        std::thread::sleep(Duration::from_millis(delay));
+        run.kill();
+        bench.xtask("migrate --lock-wait 30").exits(0);
+        assert_eq!(bench.ask(&format!("select count(*) from t where n = {version}")), "1", "killed after {delay} ms");
+    }
+    let gone = crate::sandbox::wait(Duration::from_secs(20), || bench.sandbox.processes().is_empty());
+    assert!(gone, "{:#?}", bench.sandbox.processes());
+}
+
+#[test]
+fn seeds_may_be_loaded_again_and_fail_as_one() {
+    let Some(bench) = Bench::new("seeds_may_be_loaded_again_and_fail_as_one") else { return };
+    bench.migration("1_one", "create table t (n int primary key, note text);\n");
+    bench.xtask("migrate").exits(0);
+    bench
+        .sandbox
+        .write("database/seeds/dev/010_numbers.sql", "insert into t values (1, 'x;y') on conflict do nothing;\n");
+    bench.sandbox.write(
+        "database/seeds/dev/020_key.sql",
+        "-- seed: sha256 API_KEY\ninsert into t values (2, current_setting('seed.api_key_sha256')) on conflict do nothing;\n",
+    );
+    for _ in 0..2 {
+        bench.xtask("db seed").exits(0);
+        assert_eq!(bench.ask("select count(*) from t"), "2");
+    }
+    assert_eq!(bench.ask("select note = encode(sha256('a-key-of-this-test'), 'hex') from t where n = 2"), "t");
+    bench
+        .sandbox
+        .write("database/seeds/dev/015_more.sql", "insert into t values (3, '');\ninsert into t values (4, 5, 6);\n");
+    let run = bench.xtask("db seed").exits(1);
+    run.says("database/seeds/dev/015_more.sql:2:").says("(42601)").says_nothing_of("a-key-of-this-test");
+    assert_eq!(bench.ask("select count(*) from t"), "2");
+    bench.sandbox.write("database/seeds/dev/015_more.sql", "-- seed: sha256 NO_SUCH_KEY\nselect 1;\n");
+    let run = bench.xtask("db seed").exits(2);
+    run.says("database/seeds/dev/015_more.sql:1:1: error: the environment `dev` has no value for `NO_SUCH_KEY`");
+}
+
+#[test]
+fn queries_have_typed_parameters_and_cannot_write() {
+    let Some(bench) = Bench::new("queries_have_typed_parameters_and_cannot_write") else { return };
+    bench.migration("1_one", "create table t (n int, note text);\ninsert into t values (1, 'a, \"b\"'), (2, null);\n");
+    bench.xtask("migrate").exits(0);
+    bench.sandbox.write(
+        "database/queries/diagnostics/numbers.sql",
+        "-- The numbers\n-- param least int = 1 : leave out smaller ones\n-- param note text = '' : only with this note\n\
+         select n, note from t where n >= :least and (:note = '' or note = :note) order by n;\n",
+    );
+    bench
+        .sandbox
+        .write("database/queries/utilities/write.sql", "-- Writes\ninsert into t values (9, '') returning n;\n");
+    bench.xtask("db query").exits(0).prints("diagnostics  numbers  least=… note=…  The numbers");
+    assert_eq!(bench.xtask("db query numbers --format csv").exits(0).stdout, "n,note\n1,\"a, \"\"b\"\"\"\n2,\n");
+    let rows = bench.xtask("db query numbers least=2 --format=json").exits(0).json();
+    assert_eq!(rows, serde_json::json!([{"n": 2, "note": null}]));
+    bench.xtask("db query numbers").exits(0).prints("n  note\n1  a, \"b\"\n2");
+    let injected = bench.sandbox.run(&["db", "query", "numbers", "note='; drop table t; --"]).exits(0);
+    assert_eq!(injected.stdout, "n  note\n");
+    assert_eq!(bench.ask("select count(*) from t"), "2");
+    bench.xtask("db query numbres").exits(2).says("did you mean `numbers`?");
+    bench.xtask("db query numbers lest=1").exits(2).says("did you mean `least`?");
+    let mistyped = bench.xtask("db query numbers least=many");
+    assert!(mistyped.code != Some(0) && mistyped.stderr.contains("many"), "{mistyped}");
+    bench.xtask("db query numbers --format xml").exits(2).says("unknown format `xml`");
+    bench.xtask("db query write").exits(1).says("read-only");
+    assert_eq!(bench.ask("select count(*) from t"), "2");
+}
+
+#[test]
+fn services_wait_for_migrations_and_are_given_the_database() {
+    let Some(mut bench) = Bench::new("services_wait_for_migrations_and_are_given_the_database") else { return };
+    bench.migration("1_one", "create table t (n int);\n");
+    let script =
+        format!("import os\nopen('../../seen', 'w').write(os.environ['DATABASE_URL'])\n{}", crate::sandbox::PYTHON);
+    bench.sandbox.python("alpha", &["database"], &script);
+    bench.sandbox.replace("config/services/alpha.yaml", "[LOG_LEVEL, API_KEY]", "[DATABASE_URL]");
+    let run = bench.xtask("services start").exits(3);
+    run.says("1 migrations are pending").says("hint: run `cargo xtask migrate`");
+    assert!(bench.sandbox.processes().is_empty());
+    bench.xtask("migrate").exits(0);
+    bench.xtask("services start").exits(0);
+    assert_eq!(bench.sandbox.read("seen"), bench.url);
+    bench.xtask("health").exits(0).prints("migrations  ok    none pending").prints("database    ok");
+    bench.xtask("services start").exits(0).says("same   service alpha");
+    bench.migration("2_two", "insert into t values (2);\n");
+    bench.xtask("health").exits(3).prints("migrations  DOWN  1 pending: 2; run `cargo xtask migrate`");
+    let health = bench.xtask("health --json").exits(3).json();
+    assert_eq!(
+        (&health["database"]["ok"], &health["migrations"]["pending"]),
+        (&true.into(), &serde_json::json!(["2"]))
+    );
+    bench.xtask("overview").exits(0).prints("cargo xtask migrate");
+}
+
+#[test]
+fn a_database_of_another_environment_or_of_others_is_not_touched() {
+    let Some(bench) = Bench::new("a_database_of_another_environment_or_of_others_is_not_touched") else { return };
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.xtask("migrate").exits(0);
+    let schema = bench.sandbox.read("config/environments/.env.dev.example");
+    let values = bench.sandbox.read("config/environments/.env.dev");
+    bench.sandbox.write("config/environments/.env.staging.example", schema);
+    bench.sandbox.write("config/environments/.env.staging", values);
+    bench.migration("2_two", "insert into t values (2);\n");
+    for words in ["migrate --env staging", "migrate status --env staging", "db seed --env staging"] {
+        bench.xtask(words).exits(3).says("`dev`").says("staging");
+    }
+    bench
+        .xtask("db reset --env staging --yes")
+        .exits(3)
+        .says("only dev's database can be reset, not that of `staging`");
+    bench.xtask("db reset --yes").exits(3).says("only a database that runs here can be made anew");
+    bench.xtask("db reset").exits(3).says("error: ");
+    assert_eq!(bench.ask("select count(*) from t"), "0");
+    bench.xtask("migrate").exits(0);
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_exit_4_and_its_password_stays_unsaid() {
+    let Some(bench) = Bench::new("a_server_that_does_not_answer_is_exit_4_and_its_password_stays_unsaid") else {
+        return;
+    };
+    let port = crate::sandbox::free_port();
+    let values = format!("DATABASE_ADMIN_URL=postgres://me:Marked-Pass-9@127.0.0.1:{port}/x\nDATABASE_URL=\n");
+    bench.sandbox.write("config/environments/.env.dev", values);
+    bench.migration("1_one", "select 1;\n");
+    for words in ["migrate --wait 1 -v", "migrate --plan --wait 1"] {
+        bench.xtask(words).exits(4).says("error: ").says("hint: ").says_nothing_of("Marked-Pass");
+    }
+    let run = bench.sandbox.command(&["migrate", "--wait", "3"]).spawn();
+    let seen = crate::sandbox::all_processes().iter().any(|process| process.command.contains("Marked-Pass"));
+    assert!(!seen, "the password stands in a command line");
+    run.wait().exits(4);
+}
