@@ -142,15 +142,35 @@ xflags::xflags! {
             /// Of this environment (default dev)
             optional --env env: String
             /// Apply pending migrations
+            ///
+            /// Each file in one transaction with its row in the ledger, then the repeatable files that changed. Exit 1 when
+            /// something is left half done (an INVALID index, a NOT VALID constraint), 5 when another run is at work.
             cmd migrate-up {
                 /// Only show what would be applied; exit 3 when there is something
                 optional --plan
-                /// One object: {applied: [{version, name, duration_ms}]}
+                /// One object: {applied: [{version, name, duration_ms}]}; with --plan {pending: [{version, name, file}]}
                 optional --json
                 /// Stop after this version
                 optional --to version: String
+                /// Also apply versions that are older than the newest applied one
+                optional --out-of-order
+                /// The environment's name, instead of typing it, where it must be confirmed
+                optional --confirm env: String
                 /// Seconds to wait for the server to answer (default 10)
                 optional --wait seconds: u64
+                /// Seconds to wait for the lock (default 0: busy is exit 5)
+                optional --lock-wait seconds: u64
+            }
+            /// Take back the newest migrations by their down files
+            cmd migrate-down {
+                /// How many (default 1)
+                optional count: usize
+                /// Only show what would be taken back; exit 3 when there is something
+                optional --plan
+                /// One object: {reverted: [{version, name, duration_ms}]}
+                optional --json
+                /// The environment's name, instead of typing it, where it must be confirmed
+                optional --confirm env: String
                 /// Seconds to wait for the lock (default 0: busy is exit 5)
                 optional --lock-wait seconds: u64
             }
@@ -163,6 +183,36 @@ xflags::xflags! {
             cmd migrate-new {
                 /// A few words, such as add_api_keys
                 required name: String
+            }
+            /// Record migrations as applied without running them: for a database that has the schema already
+            cmd migrate-baseline {
+                /// Up to and with this version
+                required version: String
+                /// Only show what would be recorded; exit 3 when there is something
+                optional --plan
+                /// The environment's name, instead of typing it, where it must be confirmed
+                optional --confirm env: String
+            }
+            /// Make the ledger agree with the files: edited, renamed and missing ones, a history edited by hand
+            ///
+            /// Changes the ledger only, never the schema, and keeps an entry of what it did.
+            cmd migrate-repair {
+                /// Only show what would be changed; exit 3 when there is something
+                optional --plan
+                /// The environment's name, instead of typing it
+                optional --confirm env: String
+            }
+            /// Move what production has released from pending/ to applied/, with its checksums
+            ///
+            /// Reads production's ledger, or that of --env.
+            cmd migrate-promote {
+                /// Only show what would be moved; exit 3 when there is something
+                optional --plan
+            }
+            /// Write database/schema/current.sql: the schema that all migrations make
+            cmd migrate-schema {
+                /// Write nothing; exit 3 when the file is not what the migrations make
+                optional --check
             }
         }
 
@@ -365,8 +415,13 @@ pub struct Migrate {
 #[derive(Debug)]
 pub enum MigrateCmd {
     MigrateUp(MigrateUp),
+    MigrateDown(MigrateDown),
     MigrateStatus(MigrateStatus),
     MigrateNew(MigrateNew),
+    MigrateBaseline(MigrateBaseline),
+    MigrateRepair(MigrateRepair),
+    MigratePromote(MigratePromote),
+    MigrateSchema(MigrateSchema),
 }
 
 #[derive(Debug)]
@@ -374,7 +429,19 @@ pub struct MigrateUp {
     pub plan: bool,
     pub json: bool,
     pub to: Option<String>,
+    pub out_of_order: bool,
+    pub confirm: Option<String>,
     pub wait: Option<u64>,
+    pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct MigrateDown {
+    pub count: Option<usize>,
+
+    pub plan: bool,
+    pub json: bool,
+    pub confirm: Option<String>,
     pub lock_wait: Option<u64>,
 }
 
@@ -386,6 +453,30 @@ pub struct MigrateStatus {
 #[derive(Debug)]
 pub struct MigrateNew {
     pub name: String,
+}
+
+#[derive(Debug)]
+pub struct MigrateBaseline {
+    pub version: String,
+
+    pub plan: bool,
+    pub confirm: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct MigrateRepair {
+    pub plan: bool,
+    pub confirm: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct MigratePromote {
+    pub plan: bool,
+}
+
+#[derive(Debug)]
+pub struct MigrateSchema {
+    pub check: bool,
 }
 
 #[derive(Debug)]

@@ -82,8 +82,13 @@ fn run(flags: Xtask) -> Result<Exit> {
         },
         XtaskCmd::Migrate(Migrate { env, subcommand }) => match subcommand {
             MigrateCmd::MigrateUp(flags) => tasks::migrate::up(workspace, env.as_deref(), &flags),
+            MigrateCmd::MigrateDown(flags) => tasks::migrate::down(workspace, env.as_deref(), &flags),
             MigrateCmd::MigrateStatus(flags) => tasks::migrate::status(workspace, env.as_deref(), &flags),
             MigrateCmd::MigrateNew(flags) => tasks::migrate::new(workspace, &flags),
+            MigrateCmd::MigrateBaseline(flags) => tasks::migrate::baseline(workspace, env.as_deref(), &flags),
+            MigrateCmd::MigrateRepair(flags) => tasks::migrate::repair(workspace, env.as_deref(), &flags),
+            MigrateCmd::MigratePromote(flags) => tasks::migrate::promote(workspace, env.as_deref(), &flags),
+            MigrateCmd::MigrateSchema(flags) => tasks::migrate::schema(workspace, &flags),
         },
         XtaskCmd::Db(Db { env, subcommand }) => match subcommand {
             DbCmd::DbQuery(flags) => tasks::db::query::run(workspace, env.as_deref(), &flags),

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::session::{Session, literal};
+use super::session::Session;
 use crate::tools::hash;
 use crate::ui::{self, Failure};
 
 /// How often a lock that is held is asked for again.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a run that was killed may go on holding it, or one that is just ending.
+const ORPHAN: Duration = Duration::from_secs(5);
 
 /// What a lock protects; part of its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +43,13 @@ impl Protects {
 pub fn take(session: &mut Session, what: Protects, patience: Duration) -> Result<()> {
     let started = Instant::now();
     let mut told = false;
-    while session.value(&format!("select pg_try_advisory_lock({})", what.number()))? != "t" {
-        let holder = holder(session, what)?;
+    // Twice: what writes to the ledger gives it back once and takes it again, to see that it is still there.
+    let number = what.number();
+    let query = format!("select pg_try_advisory_lock({number}) and pg_try_advisory_lock({number})");
+    while session.value(&query)? != "t" {
+        let (holder, pid) = holder(session, what)?;
+        // A killed run's statement ends when the server misses its client, or has ended already.
+        let patience = if pid.is_none() { patience.max(ORPHAN) } else { patience };
         if started.elapsed() >= patience {
             let failure = Failure::busy(format!("the database is locked by another run: {holder}"));
             return Err(failure.hint("wait until it ends, or give it time with --lock-wait SECONDS").into());
@@ -66,26 +74,49 @@ pub fn is_held(session: &mut Session, what: Protects) -> Result<bool> {
     Ok(session.value(&query)? == "t")
 }
 
-/// Who holds it: what the server knows of the session, whose application name carries the run.
-fn holder(session: &mut Session, what: Protects) -> Result<String> {
+/// Who holds it: what the server knows of the session, whose application name carries the run; and its process, unless
+/// that is known to be gone.
+fn holder(session: &mut Session, what: Protects) -> Result<(String, Option<u32>)> {
     let query = format!(
         "select a.pid, a.usename, coalesce(a.client_addr::text, 'local') as address, a.application_name, \
          extract(epoch from now() - a.backend_start)::int as age from pg_catalog.pg_locks l \
          join pg_catalog.pg_stat_activity a using (pid) where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
+         and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
          and (l.classid::bigint << 32) | l.objid::bigint = {}",
         what.number()
     );
     Ok(match session.query(&query)?.first() {
-        Some(holder) => describe(holder),
-        None => "a run that is just ending".to_owned(),
+        Some(holder) => {
+            let name = holder["application_name"].as_str().unwrap_or_default();
+            (describe(holder), (!is_orphan(name)).then(|| run_of(name).map_or(0, |(pid, _)| pid)))
+        }
+        None => ("a run that is just ending".to_owned(), None),
+    })
+}
+
+/// Process and machine of a run, from its application name.
+fn run_of(name: &str) -> Option<(u32, &str)> {
+    let (_, rest) = name.rsplit_once(" pid ")?;
+    let (pid, who) = rest.split_once(' ')?;
+    Some((pid.parse().ok()?, who.rsplit_once('@')?.1))
+}
+
+/// True when it was begun on this machine by a process that is gone.
+fn is_orphan(name: &str) -> bool {
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    run_of(name).is_some_and(|(pid, host)| {
+        !host.is_empty()
+            && here.trim().starts_with(host)
+            && crate::tools::os::process(pid).is_none_or(|it| it.is_zombie)
     })
 }
 
 fn describe(holder: &Value) -> String {
     let text = |key: &str| holder[key].as_str().unwrap_or("?").to_owned();
     let age = Duration::from_secs(holder["age"].as_u64().unwrap_or(0));
+    let orphan = if is_orphan(&text("application_name")) { ", whose run was killed" } else { "" };
     format!(
-        "`{}`, server process {}, role {}, for {}",
+        "`{}`{orphan}, server process {}, role {}, for {}",
         text("application_name"),
         holder["pid"],
         text("usename"),
@@ -101,15 +132,18 @@ pub fn application_name(task: &str) -> String {
     name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(63).collect()
 }
 
-/// Backends that an earlier, killed run of this tool left at work in this database: what they are, for a message.
+/// Backends that an earlier, killed run of a migration left at work in this database: what they are, for a message. The
+/// caller holds the schema's lock, so no other run is alive.
 pub fn leftovers(session: &mut Session) -> Result<Vec<String>> {
-    let rows = session.query(&format!(
-        "select pid, application_name, extract(epoch from now() - query_start)::int as age, left(query, 60) as query \
+    let rows = session.query(
+        "select pid, application_name, left(query, 60) as query \
          from pg_catalog.pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
-         and application_name like {} and state = 'active'",
-        literal("xtask %")
-    ))?;
-    let describe =
-        |row: &Value| format!("server process {} of `{}`", row["pid"], row["application_name"].as_str().unwrap_or("?"));
+         and (application_name like 'xtask migrate up%' or application_name like 'xtask migrate down%' \
+         or application_name like 'xtask setup%') and state <> 'idle'",
+    )?;
+    let describe = |row: &Value| {
+        let text = |key: &str| row[key].as_str().unwrap_or("?").split_whitespace().collect::<Vec<_>>().join(" ");
+        format!("server process {} of `{}` ({})", row["pid"], text("application_name"), text("query"))
+    };
     Ok(rows.iter().map(describe).collect())
 }

@@ -2,6 +2,7 @@
 //! `embedded:` ([`cluster`]).
 
 pub mod binaries;
+pub mod checksums;
 pub mod cluster;
 pub mod ledger;
 pub mod lock;
@@ -10,6 +11,8 @@ mod place;
 mod probe;
 pub mod queries;
 mod roles;
+pub mod schema;
+pub mod scratch;
 pub mod seeds;
 pub mod session;
 pub mod sql;

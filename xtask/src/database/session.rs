@@ -124,23 +124,35 @@ impl Session {
 
     /// Runs one statement and waits for its answer. Err only when the connection is lost.
     pub fn run(&mut self, statement: &str) -> Result<Answer> {
-        self.send(&Input::Statement(statement))?;
-        self.receive()
+        self.send(&Input::Statement(statement));
+        self.receive(true)
     }
 
     /// Runs a COPY … FROM STDIN with its data.
     pub fn copy(&mut self, statement: &str, data: &str) -> Result<Answer> {
-        self.send(&Input::Copy { statement, data })?;
-        self.receive()
+        self.send(&Input::Copy { statement, data });
+        self.receive(true)
     }
 
-    /// Sends all statements at once and returns the answers up to the first error; the server runs the others too, so
-    /// only statements that do no harm after a failure of an earlier one may follow it (as inside a transaction).
+    /// Sends all statements at once and returns their answers. The server runs those behind a failure too, so only
+    /// statements that do no harm after a failure of an earlier one may follow it (as inside a transaction).
     pub fn run_all(&mut self, statements: &[&str]) -> Result<Vec<Answer>> {
+        let mut text = String::new();
         for statement in statements {
-            self.send(&Input::Statement(statement))?;
+            self.put(&mut text, &Input::Statement(statement), true);
         }
-        statements.iter().map(|_| self.receive()).collect()
+        self.write(&text);
+        statements.iter().map(|_| self.receive(true)).collect()
+    }
+
+    /// The same where nobody wants the rows, which saves psql a line for each statement.
+    pub fn run_blind(&mut self, statements: &[&str]) -> Result<Vec<Answer>> {
+        let mut text = String::new();
+        for (index, statement) in statements.iter().enumerate() {
+            self.put(&mut text, &Input::Statement(statement), index + 1 == statements.len());
+        }
+        self.write(&text);
+        (1..=statements.len()).map(|number| self.receive(number == statements.len())).collect()
     }
 
     /// Runs a statement of our own, which must succeed; its rows.
@@ -162,10 +174,21 @@ impl Session {
         Ok(self.execute(query)?.trim_end_matches('\n').to_owned())
     }
 
-    fn send(&mut self, input: &Input<'_>) -> Result<()> {
+    fn send(&mut self, input: &Input<'_>) {
+        let mut text = String::new();
+        self.put(&mut text, input, true);
+        self.write(&text);
+    }
+
+    fn write(&mut self, text: &str) {
+        // A psql that is gone is told by the answer.
+        let _sent = self.stdin.write_all(text.as_bytes()).and_then(|()| self.stdin.flush());
+    }
+
+    /// A statement and the marks behind it: on stderr always, on stdout where the rows before it are wanted.
+    fn put(&mut self, text: &mut String, input: &Input<'_>, with_rows: bool) {
         self.count += 1;
         let mark = format!("{}-{}", self.mark, self.count);
-        let mut text = String::new();
         match input {
             Input::Statement(statement) => text.push_str(&closed(statement)),
             // After a COPY that failed at once, psql would run the data as commands; so here it must stop instead.
@@ -180,17 +203,17 @@ impl Session {
             }
         }
         text.push_str(&format!(
-            "\\echo {mark}\n\\warn {mark} :ERROR :SQLSTATE\n\\if :ERROR\n\\errverbose\n\\endif\n\\warn {mark}-end\n"
+            "\\if :ERROR\n\\warn {mark}-v\n\\errverbose\n\\endif\n\\warn {mark} :ERROR :SQLSTATE\n"
         ));
-        // A psql that is gone is told by the answer.
-        let _sent = self.stdin.write_all(text.as_bytes()).and_then(|()| self.stdin.flush());
-        Ok(())
+        if with_rows {
+            text.push_str(&format!("\\echo {mark}\n"));
+        }
     }
 
-    fn receive(&mut self) -> Result<Answer> {
+    fn receive(&mut self, with_rows: bool) -> Result<Answer> {
         // Marks are numbered, but answers come in order: whatever mark of ours comes next ends this answer.
         let mut answer = Answer::default();
-        loop {
+        while with_rows {
             match self.stdout.recv() {
                 Ok(line) if line.starts_with(&self.mark) => break,
                 Ok(line) => {
@@ -201,33 +224,32 @@ impl Session {
             }
         }
         let mut lines = Vec::new();
-        let outcome = self.stderr_until_mark(&mut lines)?;
-        let mut verbose = Vec::new();
-        self.stderr_until_mark(&mut verbose)?;
+        let mut verbose = None;
+        let outcome = loop {
+            match self.stderr.recv() {
+                Ok(line) if line.starts_with(&self.mark) && line.ends_with("-v") => verbose = Some(Vec::new()),
+                Ok(line) if line.starts_with(&self.mark) => break line,
+                Ok(line) => verbose.as_mut().unwrap_or(&mut lines).push(line),
+                Err(_) if !with_rows => return self.last_words(Answer { notices: lines, ..answer }),
+                Err(_) => {
+                    let last = lines.iter().rfind(|line| !line.trim().is_empty()).cloned();
+                    return Err(last.map_or_else(|| self.lost(), |line| lost(&line)));
+                }
+            }
+        };
         let mut words = outcome.split_whitespace().skip(1);
         if words.next() == Some("true") {
+            let verbose = verbose.unwrap_or_default();
             answer.error = Some(Box::new(sql_error(&mut lines, &verbose, words.next().unwrap_or_default())));
         }
         answer.notices = lines;
         Ok(answer)
     }
 
-    fn stderr_until_mark(&mut self, lines: &mut Vec<String>) -> Result<String> {
-        loop {
-            match self.stderr.recv() {
-                Ok(line) if line.starts_with(&self.mark) => return Ok(line),
-                Ok(line) => lines.push(line),
-                Err(_) => {
-                    let last = lines.iter().rfind(|line| !line.trim().is_empty()).cloned();
-                    return Err(last.map_or_else(|| self.lost(), |line| lost(&line)));
-                }
-            }
-        }
-    }
-
     /// psql has ended. After a COPY that failed it was told to, and what it said is the statement's error.
     fn last_words(&mut self, mut answer: Answer) -> Result<Answer> {
-        let lines: Vec<String> = self.stderr.iter().filter(|line| !line.starts_with(&self.mark)).collect();
+        let rest: Vec<String> = self.stderr.iter().filter(|line| !line.starts_with(&self.mark)).collect();
+        let lines = [std::mem::take(&mut answer.notices), rest].concat();
         let Some(at) = lines.iter().position(|line| line.starts_with("ERROR:  ")) else {
             let words: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
             return Err(lost(&words.join("; ")));

@@ -79,6 +79,10 @@ impl Workspace {
     pub fn migrations(&self) -> Utf8PathBuf {
         self.database().join("migrations")
     }
+    /// What all migrations together make.
+    pub fn schema_file(&self) -> Utf8PathBuf {
+        self.database().join("schema/current.sql")
+    }
     pub fn seeds(&self, environment: &str) -> Utf8PathBuf {
         self.database().join("seeds").join(environment)
     }

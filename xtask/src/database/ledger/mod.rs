@@ -2,14 +2,18 @@
 //! from which content, and which environment the database belongs to. Always named with its schema: a migration may
 //! have changed the search path.
 
+mod look;
+mod write;
+
 use anyhow::{Context, Result};
-use serde_json::Value;
 
 use super::lock;
 use super::session::{Session, literal};
-use crate::tools::hash;
 use crate::ui::Failure;
 use crate::workspace::Database;
+
+pub use look::{Look, look, read};
+pub use write::{Chain, Event, begin, finish, forget, progress, record, record_repeatable, replace};
 
 /// What services may read: versions that are applied. A view, so that the table behind it may change.
 const TABLES: &str = "
@@ -23,12 +27,13 @@ create table if not exists ops.migration (
     -- digits, as in the file's name
     version text primary key check (version ~ '^[0-9]+$'),
     name text not null,
-    state text not null check (state in ('running', 'applied', 'baseline')),
-    -- of a file without a transaction: statements that are done
+    -- running, reverting: begun outside a transaction and not finished
+    state text not null check (state in ('running', 'reverting', 'applied', 'baseline')),
+    -- of a file without a transaction: statements that are done, and their hash
     statements_done int not null default 0,
     sha256 text not null,
     raw_sha256 text not null,
-    -- of the row before it (by time) and this one: a history that was edited shows
+    -- of the entry in ops.migration_event that made this row
     chain_sha256 text not null,
     run_id text not null,
     applied_by text not null default session_user,
@@ -39,6 +44,23 @@ create table if not exists ops.migration (
     started_at timestamptz not null default clock_timestamp(),
     applied_at timestamptz,
     duration_ms bigint
+);
+alter table ops.migration add column if not exists done_sha256 text not null default '';
+create table if not exists ops.migration_event (
+    id bigint generated always as identity primary key,
+    event text not null check (event in ('applied', 'reverted', 'baseline', 'repaired', 'forgotten')),
+    version text not null,
+    name text not null,
+    sha256 text not null,
+    -- of the entry before it and this one: a history that was edited shows
+    chain_sha256 text not null,
+    run_id text not null,
+    applied_by text not null default session_user,
+    os_user text not null,
+    host text not null,
+    git_commit text,
+    tool_version text not null,
+    at timestamptz not null default clock_timestamp()
 );
 create table if not exists ops.repeatable (
     name text primary key,
@@ -57,8 +79,9 @@ pub struct Applied {
     pub name: String,
     pub state: String,
     pub statements_done: usize,
+    /// Of the statements that are done.
+    pub done_sha256: String,
     pub sha256: String,
-    pub chain_sha256: String,
     pub applied_at: Option<String>,
 }
 
@@ -79,11 +102,6 @@ pub struct Entry<'a> {
     /// Of the canonical form: LF, no byte order mark.
     pub sha256: &'a str,
     pub raw_sha256: &'a str,
-}
-
-/// True when the ledger is there.
-pub fn exists(session: &mut Session) -> Result<bool> {
-    Ok(session.value("select to_regclass('ops.migration') is not null")? == "t")
 }
 
 /// Makes the ledger where it is missing, lets the services' role read what it may, and pins the environment. The
@@ -116,6 +134,10 @@ pub fn check_identity(session: &mut Session, environment: &str) -> Result<()> {
         return Ok(());
     }
     let found = session.value("select environment from ops.identity")?;
+    compare_identity(&found, environment)
+}
+
+fn compare_identity(found: &str, environment: &str) -> Result<()> {
     if found.is_empty() || found == environment {
         return Ok(());
     }
@@ -145,101 +167,12 @@ fn check_extensions(session: &mut Session, config: &Database) -> Result<()> {
         .into())
 }
 
-/// Every entry, oldest first.
-pub fn read(session: &mut Session) -> Result<Vec<Applied>> {
-    if !exists(session)? {
-        return Ok(Vec::new());
-    }
-    let rows = session.query(
-        "select version, name, state, statements_done, sha256, chain_sha256, \
-         to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as applied_at \
-         from ops.migration order by started_at, version::numeric",
-    )?;
-    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    let applied = |row: &Value| Applied {
-        version: text(row, "version"),
-        name: text(row, "name"),
-        state: text(row, "state"),
-        statements_done: row["statements_done"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
-        sha256: text(row, "sha256"),
-        chain_sha256: text(row, "chain_sha256"),
-        applied_at: row["applied_at"].as_str().map(str::to_owned),
-    };
-    Ok(rows.iter().map(applied).collect())
-}
-
 impl Run {
     pub fn new(commit: Option<String>) -> Result<Run> {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let os_user = std::env::var("USER").unwrap_or_else(|_| format!("uid {}", crate::tools::os::user_id()));
         Ok(Run { id: crate::tools::os::random_hex(8)?, os_user, host: host.trim().to_owned(), commit })
     }
-}
-
-/// The chain's next link: SHA-256 of the link before, the version and the content.
-pub fn link(before: &str, entry: &Entry<'_>) -> String {
-    hash::sha256(format!("{before}\n{}\n{}\n{}\n", entry.version, entry.name, entry.sha256))
-}
-
-/// The statement that records a migration which runs in the same transaction.
-pub fn record(entry: &Entry<'_>, chain: &str, run: &Run, started: &str) -> String {
-    insert(
-        entry,
-        chain,
-        run,
-        "applied",
-        &format!("{started}, clock_timestamp(), round(extract(epoch from clock_timestamp() - {started}) * 1000)"),
-    )
-}
-
-/// The statement that records the intent to run a migration outside a transaction.
-pub fn intend(entry: &Entry<'_>, chain: &str, run: &Run) -> String {
-    insert(entry, chain, run, "running", "clock_timestamp(), null, null")
-}
-
-/// The statement that records the content of a repeatable file.
-pub fn record_repeatable(entry: &Entry<'_>, run: &Run) -> String {
-    let [name, sha256, run] = [entry.name, entry.sha256, run.id.as_str()].map(literal);
-    format!(
-        "insert into ops.repeatable (name, sha256, run_id) values ({name}, {sha256}, {run}) \
-         on conflict (name) do update set sha256 = excluded.sha256, run_id = excluded.run_id, applied_at = now()"
-    )
-}
-
-fn insert(entry: &Entry<'_>, chain: &str, run: &Run, state: &str, times: &str) -> String {
-    let commit = run.commit.as_deref().map_or("null".to_owned(), literal);
-    let texts = [
-        entry.name,
-        state,
-        entry.sha256,
-        entry.raw_sha256,
-        chain,
-        &run.id,
-        &run.os_user,
-        &run.host,
-        env!("CARGO_PKG_VERSION"),
-    ];
-    let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
-    format!(
-        "insert into ops.migration (version, name, state, sha256, raw_sha256, chain_sha256, run_id, os_user, host, tool_version, \
-         git_commit, started_at, applied_at, duration_ms) values ({}, {}, {commit}, {times})",
-        literal(entry.version),
-        texts.join(", ")
-    )
-}
-
-/// Statements of a migration outside a transaction that are done.
-pub fn progress(version: &str, statements: usize) -> String {
-    format!("update ops.migration set statements_done = {statements} where version = {}", literal(version))
-}
-
-/// A migration outside a transaction has come to its end.
-pub fn finish(version: &str) -> String {
-    format!(
-        "update ops.migration set state = 'applied', applied_at = clock_timestamp(), \
-         duration_ms = round(extract(epoch from clock_timestamp() - started_at) * 1000) where version = {}",
-        literal(version)
-    )
 }
 
 /// Names the run to the server, for whoever finds the lock taken.
