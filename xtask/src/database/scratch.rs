@@ -12,41 +12,29 @@ use crate::workspace::{Environment, Workspace};
 
 const PREFIX: &str = "xtask_scratch_";
 
+/// A server of our own: its workspace, its stack, and the lock that keeps it from being swept up.
+type Own = (Workspace, String, Lock);
+
 pub struct Scratch {
     pub target: Target,
     server: Target,
     /// The stack of a server of its own.
-    own: Option<(Workspace, String, Lock)>,
+    own: Option<Own>,
 }
 
 impl Scratch {
     /// An empty database. Exit 4 where the pinned PostgreSQL cannot be had.
     pub fn empty(workspace: &Workspace, step: &Step) -> Result<Scratch> {
         let (server, own) = server(workspace, step)?;
-        Scratch::on(server, own, None)
+        Scratch::on(server, own)
     }
 
-    /// A copy of a database of dev's server, with its data.
-    pub fn copy_of(source: &Target, step: &Step) -> Result<Scratch> {
-        source.ensure_running(step)?;
-        Scratch::on(source.clone(), None, Some(&source.database))
-    }
-
-    fn on(server: Target, own: Option<(Workspace, String, Lock)>, template: Option<&str>) -> Result<Scratch> {
+    fn on(server: Target, own: Option<Own>) -> Result<Scratch> {
         let cluster = server.cluster().context("a scratch database needs a server that runs here")?;
         sweep(&server)?;
         let name = format!("{PREFIX}{}_{}", std::process::id(), os::random_hex(3)?);
         let scratch = Scratch { target: server.with_database(&name), server: server.clone(), own };
-        match template {
-            None => cluster.create_database(&name, None)?,
-            Some(template) => {
-                if cluster.create_database(&name, Some(template)).is_err() {
-                    // Somebody is connected to it, so it is copied by its dump.
-                    cluster.create_database(&name, None)?;
-                    copy(&server.with_database(template), &scratch.target)?;
-                }
-            }
-        }
+        cluster.create_database(&name, None)?;
         Ok(scratch)
     }
 }
@@ -58,13 +46,13 @@ impl Drop for Scratch {
             let _dropped = cluster.drop_database(&self.target.database);
         }
         if let Some((workspace, stack, _lock)) = self.own.take() {
-            let _removed = crate::tasks::test::remove_stack(&workspace, &stack);
+            let _removed = crate::tasks::test::bench::remove_stack(&workspace, &stack);
         }
     }
 }
 
 /// dev's server when it is the pinned one that runs here, else one of its own.
-fn server(workspace: &Workspace, step: &Step) -> Result<(Target, Option<(Workspace, String, Lock)>)> {
+fn server(workspace: &Workspace, step: &Step) -> Result<(Target, Option<Own>)> {
     if workspace.environment_values("dev").is_file()
         && let Ok(environment) = Environment::load(workspace, "dev")
         && let Ok(target) = Target::of(workspace, &environment, "dev")
@@ -81,7 +69,7 @@ fn server(workspace: &Workspace, step: &Step) -> Result<(Target, Option<(Workspa
     let target = Target::for_test(workspace, &environment, &stack)?;
     target.ensure_running(step)?;
     if !is_pinned(&target) {
-        crate::tasks::test::remove_stack(workspace, &stack)?;
+        crate::tasks::test::bench::remove_stack(workspace, &stack)?;
         let message = format!(
             "the schema is written by PostgreSQL {} only, and that is not here",
             target.config.embedded.version
@@ -108,25 +96,4 @@ fn sweep(server: &Target) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn copy(from: &Target, to: &Target) -> Result<()> {
-    let folder = std::env::temp_dir().join(format!("xtask-copy-{}-{}", std::process::id(), os::random_hex(4)?));
-    let folder = camino::Utf8PathBuf::from_path_buf(folder)
-        .map_err(|path| anyhow::anyhow!("`{}` is not UTF-8", path.display()))?;
-    let dump =
-        crate::tools::Cmd::new(from.program("pg_dump")?).args(["-Fd", "-j", "2", "-Z", "0", "-f", folder.as_str()]);
-    let restore =
-        crate::tools::Cmd::new(to.program("pg_restore")?).args(["-j", "2", "-e", "-d", &to.database, folder.as_str()]);
-    let result = (|| {
-        for cmd in [from.connection().apply(dump), to.connection().apply(restore)] {
-            let output = cmd.output()?;
-            if !output.ok() {
-                return Err(cmd.failure(&output));
-            }
-        }
-        Ok(())
-    })();
-    crate::tools::files::remove(&folder)?;
-    result
 }

@@ -213,14 +213,16 @@ impl Session {
     fn receive(&mut self, with_rows: bool) -> Result<Answer> {
         // Marks are numbered, but answers come in order: whatever mark of ours comes next ends this answer.
         let mut answer = Answer::default();
-        while with_rows {
-            match self.stdout.recv() {
-                Ok(line) if line.starts_with(&self.mark) => break,
-                Ok(line) => {
-                    answer.rows.push_str(&line);
-                    answer.rows.push('\n');
+        if with_rows {
+            loop {
+                match self.stdout.recv() {
+                    Ok(line) if line.starts_with(&self.mark) => break,
+                    Ok(line) => {
+                        answer.rows.push_str(&line);
+                        answer.rows.push('\n');
+                    }
+                    Err(_) => return self.last_words(answer),
                 }
-                Err(_) => return self.last_words(answer),
             }
         }
         let mut lines = Vec::new();

@@ -58,8 +58,13 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         config check
         config schema
         migrate up
+        migrate down
         migrate status
         migrate new
+        migrate baseline
+        migrate repair
+        migrate promote
+        migrate schema
         db query
         db seed
         db shell

@@ -119,7 +119,7 @@ pub fn sweep(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn remove_stack(workspace: &Workspace, name: &str) -> Result<()> {
+pub fn remove_stack(workspace: &Workspace, name: &str) -> Result<()> {
     crate::tasks::services::stop_stack(workspace, name)?;
     Target::remove_test_cluster(workspace, name)?;
     files::remove(&workspace.run_folder(name))?;

@@ -1,6 +1,6 @@
 //! `test [NAME…]`: xtask's own tests, each service's, and the suites in tests/, with a database and ports of their own.
 
-mod bench;
+pub mod bench;
 mod outcome;
 
 use std::collections::BTreeMap;
