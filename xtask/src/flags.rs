@@ -237,6 +237,51 @@ xflags::xflags! {
                 /// As the services' role instead of the owner
                 optional --as-service
             }
+            /// Back the database up, then remove backups that the policy no longer asks for
+            ///
+            /// Prints the backup's id. Holds the schema's lock: no migration runs meanwhile. What is kept is said by
+            /// database/backups/backup-policy.md.
+            cmd db-backup {
+                /// Parallel jobs of pg_dump (default: the policy's)
+                optional --jobs count: u32
+                /// Only say whether there are backups as the policy asks for; exit 3 when not
+                optional --check
+                /// Only show what would be done; exit 3
+                optional --plan
+                /// One object: {id, folder, bytes, tables, rows, removed}
+                optional --json
+                /// Seconds to wait for the lock (default 0: busy is exit 5)
+                optional --lock-wait seconds: u64
+            }
+            /// The backups there are: age, size, when each was verified by a restore
+            cmd db-backups {
+                /// One object: {environment, folder, policy, backups: [{id, folder, age_seconds, verified_at, is_damaged, …}]}
+                optional --json
+            }
+            /// Restore a backup into a new database that then replaces the old one, which is kept
+            ///
+            /// Runs in this order: every file is checked against the manifest; restored into a new database; compared
+            /// with the manifest table by table; releases carried over; both databases renamed in one transaction.
+            cmd db-restore {
+                /// A backup's id, the path of its folder, or `latest`
+                required id: String
+                /// Into a new database of this name; the one in use is left alone
+                optional --into name: String
+                /// Only prove it: into a scratch database that is dropped again
+                optional --verify
+                /// Parallel jobs of pg_restore (default: the policy's)
+                optional --jobs count: u32
+                /// Only check the files and show what would be done; exit 3
+                optional --plan
+                /// One object: {id, database, kept, is_verified}
+                optional --json
+                /// Do not ask; not enough for a protected environment
+                optional --yes
+                /// The environment's name, instead of typing it
+                optional --confirm name: String
+                /// Seconds to wait for the lock (default 0: busy is exit 5)
+                optional --lock-wait seconds: u64
+            }
             /// Drop the database, and make, migrate and seed it anew; dev only
             cmd db-reset {
                 /// Do not ask
@@ -490,6 +535,9 @@ pub enum DbCmd {
     DbQuery(DbQuery),
     DbSeed(DbSeed),
     DbShell(DbShell),
+    DbBackup(DbBackup),
+    DbBackups(DbBackups),
+    DbRestore(DbRestore),
     DbReset(DbReset),
 }
 
@@ -507,6 +555,34 @@ pub struct DbSeed;
 #[derive(Debug)]
 pub struct DbShell {
     pub as_service: bool,
+}
+
+#[derive(Debug)]
+pub struct DbBackup {
+    pub jobs: Option<u32>,
+    pub check: bool,
+    pub plan: bool,
+    pub json: bool,
+    pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct DbBackups {
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct DbRestore {
+    pub id: String,
+
+    pub into: Option<String>,
+    pub verify: bool,
+    pub jobs: Option<u32>,
+    pub plan: bool,
+    pub json: bool,
+    pub yes: bool,
+    pub confirm: Option<String>,
+    pub lock_wait: Option<u64>,
 }
 
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The database of an environment: what its address means ([`target`]), and the PostgreSQL that runs here for
 //! `embedded:` ([`cluster`]).
 
+pub mod backup;
 pub mod binaries;
 pub mod checksums;
 pub mod cluster;

@@ -1,6 +1,7 @@
 //! The folders as data: where everything lies, the environments, the services, the test suites. Nothing else builds a
 //! path, and nothing here runs a program or prints.
 
+pub mod backup_policy;
 pub mod database;
 pub mod dotenv;
 pub mod environment;
@@ -13,6 +14,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::ui::{Failure, suggest};
+pub use backup_policy::BackupPolicy;
 pub use database::Database;
 pub use environment::Environment;
 
@@ -88,6 +90,14 @@ impl Workspace {
     }
     pub fn queries(&self) -> Utf8PathBuf {
         self.database().join("queries")
+    }
+    /// The numbers that backups obey, and what they mean to people.
+    pub fn backup_policy(&self) -> Utf8PathBuf {
+        self.database().join("backups/backup-policy.md")
+    }
+    /// Where the backups of an environment lie: BACKUP_DIR, relative to the root, and in it a folder an environment.
+    pub fn backups(&self, environment: &Environment) -> Utf8PathBuf {
+        self.root.join(environment.get("BACKUP_DIR").unwrap_or(".ops/backups")).join(&environment.name)
     }
     pub fn tests(&self) -> Utf8PathBuf {
         self.root.join("tests")

@@ -1,0 +1,233 @@
+//! `db restore ID`: a backup into a new database, compared with its manifest, and then in the place of the old one, which
+//! is kept; `--into NAME` beside it, `--verify` only to prove it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::backups::megabytes;
+use crate::database::backup::manifest::{self, Manifest};
+use crate::database::backup::scratch::{self, Scratch};
+use crate::database::backup::store::{self, Backup};
+use crate::database::backup::swap;
+use crate::database::lock::{self, Protects};
+use crate::database::session::{Session, identifier};
+use crate::database::{Target, ledger};
+use crate::flags::DbRestore;
+use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::services::DEV;
+use crate::tools::files;
+use crate::ui::{self, Exit, Failure, prompt};
+use crate::workspace::{BackupPolicy, Environment, Workspace};
+
+/// Checks every file, asks, restores beside, compares, and only then touches the database that is in use.
+pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbRestore) -> Result<Exit> {
+    let environment = Environment::load(workspace, environment.unwrap_or(DEV))?;
+    let jobs = super::jobs(flags.jobs, &BackupPolicy::load(workspace, &environment.name)?)?;
+    if flags.verify && flags.into.is_some() {
+        return Err(Failure::usage("`--verify` and `--into` are two different things; give one").into());
+    }
+    let backup = store::find(workspace, &environment, &flags.id)?;
+    let manifest = backup.usable()?;
+    let step = ui::step(format!("check {}", manifest.id));
+    manifest::check(&backup.folder, manifest)?;
+    step.done_with(&format!("{} files, {}", manifest.files.len(), megabytes(manifest.bytes())));
+    if flags.plan {
+        return plan(&environment, manifest, flags);
+    }
+    if !flags.verify && !is_confirmed(&environment, manifest, flags)? {
+        return Err(Failure::refused("not confirmed; nothing was touched").into());
+    }
+    let (_, target) = open_environment(workspace, Some(&environment.name))?;
+    let job = Job { workspace, target: &target, backup: &backup, manifest, jobs, flags, started: Instant::now() };
+    match (&flags.into, flags.verify) {
+        (_, true) => job.prove(),
+        (Some(name), _) => job.beside(name),
+        (None, _) => job.replace(),
+    }
+}
+
+/// One line of what would be done; exit 3.
+fn plan(environment: &Environment, manifest: &Manifest, flags: &DbRestore) -> Result<Exit> {
+    let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
+    let what = match (&flags.into, flags.verify) {
+        (_, true) => "a scratch database, which is dropped again".to_owned(),
+        (Some(name), _) => format!("the new database `{name}`"),
+        (None, _) => format!("a new database, which then replaces that of `{}`; the old one is kept", environment.name),
+    };
+    let (tables, at) = (manifest.tables.len(), &manifest.created_at);
+    ui::out(&format!("restore {} ({tables} tables, {rows} rows, as of {at}) into {what}", manifest.id));
+    Ok(Exit::Findings)
+}
+
+fn is_confirmed(environment: &Environment, manifest: &Manifest, flags: &DbRestore) -> Result<bool> {
+    let name = &environment.name;
+    let from = match manifest.environment == *name {
+        true => format!("`{}`", manifest.id),
+        false => format!("`{}`, a backup of another environment with all that it holds of it", manifest.id),
+    };
+    let question = match &flags.into {
+        Some(into) => format!("restore {from} into the new database `{into}` on the server of `{name}`?"),
+        None => format!("replace the database of `{name}` by {from}, as of {}?", manifest.created_at),
+    };
+    if environment.is_protected() {
+        return prompt::confirm_by_name(&format!("`{name}` is protected; {question}"), name, flags.confirm.as_deref());
+    }
+    match flags.confirm.as_deref() {
+        Some(given) => Ok(given == name),
+        None => prompt::confirm(&question, flags.yes || (flags.into.is_some() && manifest.environment == *name)),
+    }
+}
+
+struct Job<'a> {
+    workspace: &'a Workspace,
+    target: &'a Target,
+    backup: &'a Backup,
+    manifest: &'a Manifest,
+    jobs: u32,
+    flags: &'a DbRestore,
+    started: Instant,
+}
+
+impl Job<'_> {
+    /// `--verify`.
+    fn prove(&self) -> Result<Exit> {
+        self.sweep(&mut scratch::maintenance(self.target, "db restore")?)?;
+        let scratch = self.load()?;
+        self.note();
+        scratch.remove()?;
+        self.report(&json!({"id": self.manifest.id, "database": null, "kept": null, "is_verified": true}), "");
+        Ok(Exit::Done)
+    }
+
+    /// `--into NAME`.
+    fn beside(&self, name: &str) -> Result<Exit> {
+        let is_name = !name.is_empty() && name.len() <= 63 && !name.chars().any(char::is_control);
+        if !is_name {
+            return Err(Failure::usage(format!("`{name}` cannot name a database")).into());
+        }
+        let mut maintenance = scratch::maintenance(self.target, "db restore")?;
+        if scratch::exists(&mut maintenance, name)? {
+            let failure = Failure::refused(format!("there is a database `{name}` already; nothing was touched"));
+            return Err(failure.hint("give another name, or drop it first").into());
+        }
+        self.sweep(&mut maintenance)?;
+        drop(maintenance);
+        let scratch = self.load()?;
+        self.note();
+        self.settle(&scratch)?;
+        scratch.rename(name)?;
+        let result = json!({"id": self.manifest.id, "database": name, "kept": null, "is_verified": true});
+        self.report(&result, &format!("restored into `{name}`"));
+        Ok(Exit::Done)
+    }
+
+    /// In the place of the database that is in use.
+    fn replace(&self) -> Result<Exit> {
+        let mut maintenance = scratch::maintenance(self.target, "db restore")?;
+        self.sweep(&mut maintenance)?;
+        let mut held = None;
+        if scratch::exists(&mut maintenance, &self.target.database)? {
+            let mut session = Session::open_within(self.target, &ledger::purpose("db restore"), PATIENCE)?;
+            ledger::check_identity(&mut session, &self.target.environment)?;
+            let patience = self.flags.lock_wait.map_or(Duration::ZERO, Duration::from_secs);
+            lock::take(&mut session, Protects::Schema, patience)?;
+            session.execute("set idle_session_timeout = 0")?;
+            swap::preflight(&mut maintenance, &self.target.database)?;
+            held = Some(session);
+        }
+        drop(maintenance);
+        let scratch = self.load()?;
+        self.note();
+        self.settle(&scratch)?;
+        let step = ui::step(format!("put it in the place of {}", self.target.database));
+        let carried = match &mut held {
+            Some(held) => swap::carry_releases(held, self.target, &scratch, self.manifest, self.workspace, &step),
+            None => Ok(0),
+        };
+        let carried = match carried {
+            Ok(carried) => carried,
+            Err(error) => {
+                // Best effort: the next run drops it as well.
+                let _dropped = scratch.remove();
+                return Err(error);
+            }
+        };
+        if let Some(held) = &mut held
+            && !lock::is_held(held, Protects::Schema)?
+        {
+            let _dropped = scratch.remove();
+            return Err(Failure::failed("the lock of the schema was lost; the old database serves on").into());
+        }
+        let kept = swap::swap(scratch, self.target, held)?;
+        step.done_with(&if carried == 0 {
+            String::new()
+        } else {
+            format!("{carried} tables of releases carried over")
+        });
+        // What the overview remembers of this database is no longer so.
+        files::remove(&self.workspace.facts_file(&self.target.environment))?;
+        let mut words = format!("`{}` is {} now", self.target.database, self.manifest.id);
+        if let Some(kept) = &kept {
+            let drop = format!("drop database {}", identifier(kept));
+            words.push_str(&format!("; the old one is kept as `{kept}`, closed; when it is no longer needed: {drop}"));
+        }
+        let result =
+            json!({"id": self.manifest.id, "database": self.target.database, "kept": kept, "is_verified": true});
+        self.report(&result, &words);
+        Ok(Exit::Done)
+    }
+
+    fn sweep(&self, maintenance: &mut Session) -> Result<()> {
+        for name in scratch::sweep(maintenance, self.target)? {
+            ui::say(&format!("dropped `{name}`, which a run that was killed had left"));
+        }
+        Ok(())
+    }
+
+    /// A new database with what the backup holds, compared with the manifest; dropped again when anything fails.
+    fn load(&self) -> Result<Scratch> {
+        let scratch = Scratch::make(self.target, self.manifest)?;
+        let result = (|| {
+            let step = ui::step(format!("restore into {}", scratch.target.database));
+            scratch.load(self.backup, self.jobs, &step)?;
+            step.done();
+            let step = ui::step("verify");
+            scratch.verify(self.manifest, self.jobs)?;
+            step.done_with(&format!("{} tables equal the backup's snapshot", self.manifest.tables.len()));
+            Ok(())
+        })();
+        match result {
+            Ok(()) => Ok(scratch),
+            Err(error) => {
+                // Best effort: the next run drops it as well.
+                let _dropped = scratch.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn settle(&self, scratch: &Scratch) -> Result<()> {
+        let step = ui::step("analyze");
+        scratch.settle(&self.target.environment)?;
+        step.done();
+        Ok(())
+    }
+
+    fn note(&self) {
+        if let Err(error) = scratch::note_verified(self.backup, self.target, self.started) {
+            ui::warn(&format!("the backup is proven, but this could not be noted beside it: {error:#}"));
+        }
+    }
+
+    fn report(&self, result: &Value, words: &str) {
+        if self.flags.json {
+            ui::json(result);
+        } else if words.is_empty() {
+            ui::say(&format!("{} holds what it should", self.manifest.id));
+        } else {
+            ui::say(words);
+        }
+    }
+}
