@@ -61,7 +61,8 @@ impl Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     pub name: String,
-    columns: String,
+    /// SQL of a row as one text.
+    text: String,
     blocks: u64,
 }
 
@@ -80,9 +81,9 @@ pub fn settle(session: &mut Session) -> Result<()> {
 pub fn shapes(session: &mut Session) -> Result<Vec<Shape>> {
     let rows = session.query(
         "select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name, \
-         coalesce((select string_agg('t.' || quote_ident(a.attname), ', ' order by a.attname collate \"C\") \
-           from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped \
-           and a.attgenerated = ''), '') as columns, \
+         (select json_agg('t.' || quote_ident(a.attname) || case when a.attnotnull then '' else '::text' end \
+             order by a.attname) from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 \
+           and not a.attisdropped and a.attgenerated = '') as columns, \
          pg_relation_size(c.oid) / current_setting('block_size')::int as blocks \
          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
          where c.relkind = 'r' and c.relpersistence in ('p', 'u') \
@@ -94,11 +95,28 @@ pub fn shapes(session: &mut Session) -> Result<Vec<Shape>> {
     let shape = |row: &Value| {
         Some(Shape {
             name: row["name"].as_str()?.to_owned(),
-            columns: row["columns"].as_str()?.to_owned(),
+            text: row_text(row["columns"].as_array().map(Vec::as_slice).unwrap_or_default()),
             blocks: row["blocks"].as_u64()?,
         })
     };
     rows.iter().map(|row| shape(row).context("a table was changed meanwhile")).collect()
+}
+
+/// A row as one text. Twice as fast as a record's own text, which quotes; a function takes a hundred arguments at most.
+fn row_text(columns: &[Value]) -> String {
+    const MOST: usize = 90;
+    let column = |column: &Value| {
+        let column = column.as_str().unwrap_or_default();
+        if column.ends_with("::text") { format!("coalesce({column}, chr(30))") } else { column.to_owned() }
+    };
+    let mut parts: Vec<String> = columns.iter().map(column).collect();
+    while parts.len() > MOST {
+        parts = parts.chunks(MOST).map(|part| format!("concat_ws(chr(31), {})", part.join(", "))).collect();
+    }
+    match parts.is_empty() {
+        true => "''".to_owned(),
+        false => format!("concat_ws(chr(31), {})", parts.join(", ")),
+    }
 }
 
 /// Keeps every table's structure as it is until the transaction ends. `lock_timeout` is the caller's.
@@ -160,8 +178,8 @@ pub fn look(target: &Target, shapes: &[Shape], view: View<'_>, jobs: usize, stop
             let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             let shape = &shapes[part.table];
             let answer = session.value(&format!(
-                "select count(*), coalesce(sum(hashtextextended(row({})::text collate \"C\", 0)), 0) from only {} t {}",
-                shape.columns, shape.name, part.condition
+                "select count(*), coalesce(sum(hashtextextended({} collate \"C\", 0)), 0) from only {} t {}",
+                shape.text, shape.name, part.condition
             ));
             let answer = answer.with_context(|| format!("failed to read table `{}`", shape.name))?;
             let (rows, hash) = answer.split_once('|').context("a number is missing")?;
@@ -214,7 +232,7 @@ mod tests {
 
     #[test]
     fn parts_cover_a_table_without_a_gap() {
-        let shape = |blocks| Shape { name: "a.b".to_owned(), columns: "t.x".to_owned(), blocks };
+        let shape = |blocks| Shape { name: "a.b".to_owned(), text: "''".to_owned(), blocks };
         let conditions = |blocks| parts(&[shape(blocks)]).into_iter().map(|part| part.condition).collect::<Vec<_>>();
         assert_eq!(conditions(0), [""]);
         assert_eq!(conditions(CHUNK), [""]);
@@ -222,6 +240,15 @@ mod tests {
             conditions(CHUNK + 1),
             ["where t.ctid >= '(0,0)'::tid and t.ctid < '(4096,0)'::tid", "where t.ctid >= '(4096,0)'::tid"]
         );
+    }
+
+    #[test]
+    fn a_row_has_any_number_of_columns() {
+        assert_eq!(row_text(&[]), "''");
+        let columns = [json!("t.id"), json!("t.note::text")];
+        assert_eq!(row_text(&columns), "concat_ws(chr(31), t.id, coalesce(t.note::text, chr(30)))");
+        let many: Vec<Value> = (0..200).map(|number| json!(format!("t.c{number}"))).collect();
+        assert_eq!(row_text(&many).matches("concat_ws").count(), 4);
     }
 
     #[test]

@@ -139,6 +139,8 @@ fn dump_and_look(
     let dump = connection.apply(Cmd::new(order.target.program("pg_dump")?)).args([
         "--format=directory",
         "--no-password",
+        // Two thirds of the time of the default (6), for some percent more bytes.
+        "--compress=4",
         // All of it is written through to the disk at the end, several files at a time.
         "--no-sync",
         &format!("--jobs={}", order.jobs),
