@@ -68,6 +68,9 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         db query
         db seed
         db shell
+        db backup
+        db backups
+        db restore
         db reset"#]]
     .assert_eq(&all.join("\n"));
     let top = help(&sandbox, &[]);
@@ -138,7 +141,7 @@ fn what_is_unknown_exits_2_and_says_what_was_probably_meant() {
     check(
         "db",
         expect![[r#"
-            error: `db` needs a verb: query, seed, shell, reset
+            error: `db` needs a verb: query, seed, shell, backup, backups, restore, reset
             hint: see `cargo xtask db --help`
         "#]],
     );
