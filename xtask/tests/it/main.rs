@@ -11,4 +11,5 @@ mod secrets;
 mod services;
 mod services_killed;
 mod services_misbehaving;
+mod setup;
 mod tidy;

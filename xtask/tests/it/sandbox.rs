@@ -249,8 +249,11 @@ impl Drop for Sandbox {
             return;
         }
         if self.path(".ops/run").is_dir() {
+            // A database has a place outside the clone too, which only `clean` knows.
+            let has_database = self.path(".ops/postgres").is_dir();
+            let words = if has_database { ["clean", "--all", "--yes"].as_slice() } else { &["services", "stop"] };
             let mut stop = Command::new(XTASK);
-            stop.args(["services", "stop", "--workspace"]).arg(&self.root).env_clear().envs(&self.variables);
+            stop.args(words).arg("--workspace").arg(&self.root).env_clear().envs(&self.variables);
             let mut stop = stop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             wait(Duration::from_secs(30), || stop.try_wait().is_ok_and(|status| status.is_some()));
             let _killed = stop.kill();
