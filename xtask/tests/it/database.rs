@@ -162,7 +162,7 @@ fn a_new_migration_is_later_than_every_other() {
     assert_eq!(run.stdout, "database/migrations/pending/99990101000001_add_api_keys.sql\n");
     bench.xtask("migrate new ///").exits(2).says("`///` cannot name a migration");
     // As written it holds no statement yet, and so is refused with its place.
-    let run = bench.xtask("migrate status").exits(2);
+    let run = bench.xtask("migrate").exits(2);
     run.says("99990101000001_add_api_keys.sql:1:1: error: the file holds no statement");
 }
 
@@ -183,7 +183,7 @@ fn an_edited_or_missing_history_is_refused() {
         run.says(
             "database/migrations/pending/1_one.sql:1:1: error: version 1 was applied with another content or name",
         )
-        .says("hint: put it back as it was, or run `cargo xtask db reset`")
+        .says("hint: `cargo xtask db reset` makes dev's database anew;")
         .says("nothing was touched");
     }
     bench.migration("1_one", "create table t (n int);\n");
@@ -221,20 +221,33 @@ fn a_failing_migration_is_shown_with_a_caret_and_leaves_nothing() {
 #[test]
 fn files_that_cannot_be_migrations_are_refused_before_anything_runs() {
     let Some(bench) = Bench::new("files_that_cannot_be_migrations_are_refused_before_anything_runs") else { return };
+    bench.migration("two_2", "select 1;\n");
+    bench.migration("03_again", "select 1;\n");
+    bench.migration("3_three", "select 'open;\n");
+    let places = |run: &Run| {
+        let lines = run.stderr.lines().filter(|line| line.starts_with("database/"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let run = bench.xtask("migrate").exits(2);
+    expect![[r#"
+        database/migrations/pending/two_2.sql:1:1: error: a migration is named <version>_<name>.sql, the version in digits
+        database/migrations/pending/3_three.sql:1:1: error: version 3 is also that of database/migrations/pending/03_again.sql"#]].assert_eq(&places(&run));
+    for name in ["two_2", "03_again"] {
+        std::fs::remove_file(bench.sandbox.path(format!("database/migrations/pending/{name}.sql"))).unwrap();
+    }
     bench.migration("1_one", "create table t (n int);\nbegin;\n");
     bench.migration("2_two", "select 1;\n  create index concurrently i on t (n);\n");
-    bench.migration("two_2", "select 1;\n");
-    bench.migration("3_three", "select 'open;\n");
-    bench.migration("03_again", "select 1;\n");
     let run = bench.xtask("migrate").exits(2);
-    let lines: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("database/")).collect();
     expect![[r#"
         database/migrations/pending/1_one.sql:2:1: error: BEGIN in a migration: each file runs in one transaction already
         database/migrations/pending/2_two.sql:2:3: error: CREATE INDEX CONCURRENTLY cannot run inside a transaction
-        database/migrations/pending/3_three.sql:1:8: error: unterminated quoted string
-        database/migrations/pending/two_2.sql:1:1: error: a migration is named <version>_<name>.sql, the version in digits"#]]
-    .assert_eq(&lines.join("\n"));
-    assert_eq!(bench.ask("select to_regclass('t') is null"), "t");
+        database/migrations/pending/3_three.sql:1:8: error: unterminated quoted string"#]].assert_eq(&places(&run));
+    for name in ["1_one", "2_two"] {
+        bench.migration(name, &format!("create table {} (n int);\n", &name[2..]));
+    }
+    let run = bench.xtask("migrate").exits(2);
+    expect!["database/migrations/pending/3_three.sql:1:8: error: unterminated quoted string"].assert_eq(&places(&run));
+    assert_eq!(bench.ask("select to_regclass('t') is null and to_regclass('one') is null"), "t", "something ran");
 }
 
 #[test]

@@ -93,13 +93,19 @@ impl<'a> Plan<'a> {
     }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
 fn test_xtask(bench: &mut Bench<'_>) -> Result<Outcome> {
     let target = bench.scratch_database("xtask")?;
     let cargo = Cmd::cargo().args(["test", "--locked", "--package", "xtask"]);
     let cargo = cargo
         .dir(bench.workspace.root())
         .env("XTASK_TEST_DATABASE", target.owner_url())
-        .env("XTASK_TEST_WORKSPACE", bench.workspace.root());
+        .env("XTASK_TEST_WORKSPACE", bench.workspace.root())
+        // Most of them wait for processes, so more run at once than there are cores.
+        .env("RUST_TEST_THREADS", (2 * cores() + 1).to_string());
     run_group(bench, XTASK, cargo)
 }
 
