@@ -74,7 +74,10 @@ pub fn check_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a
         let Some(owner) = ports::listener(port) else { continue };
         let ours = process::session_of(&stack.files(&service.name));
         let session = owner.pid.and_then(os::process).map(|facts| facts.session);
-        if ours.is_some() && ours == session {
+        // One that has just begun has bound its port before it listens, and nobody can be seen on it yet; whose it is
+        // shows when the service is ready.
+        let is_beginning = owner.pid.is_none() && stack.state(service).pid().is_some();
+        if (ours.is_some() && ours == session) || is_beginning {
             continue;
         }
         let message = format!("port {port} of {} is taken by {owner}", service.name);
