@@ -106,7 +106,7 @@ xflags::xflags! {
         cmd health {
             /// Of this environment (default dev)
             optional --env env: String
-            /// One object: {environment, healthy, services, database, migrations}
+            /// One object: {environment, ok, services, database, migrations}
             optional --json
             /// Wait up to this many seconds until all is well
             optional --wait seconds: u64

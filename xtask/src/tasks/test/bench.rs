@@ -124,7 +124,10 @@ pub fn remove_stack(workspace: &Workspace, name: &str) -> Result<()> {
     Target::remove_test_cluster(workspace, name)?;
     files::remove(&workspace.run_folder(name))?;
     files::remove(&workspace.log_folder(name))?;
-    let lock = workspace.lock_file(name);
-    files::remove(&lock.with_extension("holder.json"))?;
-    files::remove(&lock)
+    // Nobody else knows these locks: their names are this run's own.
+    for lock in [workspace.lock_file(&format!("database-{name}")), workspace.lock_file(name)] {
+        files::remove(&lock.with_extension("holder.json"))?;
+        files::remove(&lock)?;
+    }
+    Ok(())
 }
