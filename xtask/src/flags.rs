@@ -184,6 +184,22 @@ xflags::xflags! {
                 /// A few words, such as add_api_keys
                 required name: String
             }
+            /// Check the migrations against themselves: checksums, history, versions, replay, down files, queries, seeds
+            ///
+            /// Touches no environment. Exit 3 with everything that was found.
+            cmd migrate-verify {
+                /// One object: {ok, findings: [{severity, file, line, column, message, hint}]}
+                optional --json
+            }
+            /// Run pending migrations on a scratch copy with data; report locks, rewrites, WAL and time
+            ///
+            /// Exit 3 when they cost more than the environment's budget in config/services/database.yaml.
+            cmd migrate-measure {
+                /// A database of dev's server to copy instead of dev's own, such as a restored backup
+                optional --data database: String
+                /// One object: {environment, data, migrations: [{version, name, statements, tables}], exceeded}
+                optional --json
+            }
             /// Record migrations as applied without running them: for a database that has the schema already
             cmd migrate-baseline {
                 /// Up to and with this version
@@ -463,6 +479,8 @@ pub enum MigrateCmd {
     MigrateDown(MigrateDown),
     MigrateStatus(MigrateStatus),
     MigrateNew(MigrateNew),
+    MigrateVerify(MigrateVerify),
+    MigrateMeasure(MigrateMeasure),
     MigrateBaseline(MigrateBaseline),
     MigrateRepair(MigrateRepair),
     MigratePromote(MigratePromote),
@@ -498,6 +516,17 @@ pub struct MigrateStatus {
 #[derive(Debug)]
 pub struct MigrateNew {
     pub name: String,
+}
+
+#[derive(Debug)]
+pub struct MigrateVerify {
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct MigrateMeasure {
+    pub data: Option<String>,
+    pub json: bool,
 }
 
 #[derive(Debug)]

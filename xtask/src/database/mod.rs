@@ -7,6 +7,7 @@ pub mod checksums;
 pub mod cluster;
 pub mod ledger;
 pub mod lock;
+pub mod measure;
 pub mod migrations;
 mod place;
 mod probe;

@@ -157,6 +157,23 @@ impl Query {
         Ok(self.substitute(&values))
     }
 
+    /// The statement with a null of its type for each parameter: enough to prepare it.
+    pub fn for_check(&self) -> String {
+        let mut text = String::with_capacity(self.sql.len());
+        let mut colon = false;
+        for (token, word) in tokens(&self.sql) {
+            match self.parameters.iter().find(|parameter| colon && parameter.name == word) {
+                Some(parameter) => {
+                    text.pop();
+                    text.push_str(&format!("cast(null as {})", parameter.kind));
+                }
+                None => text.push_str(word),
+            }
+            colon = token == Token::Colon;
+        }
+        text
+    }
+
     fn substitute(&self, values: &[(&str, &str)]) -> String {
         let mut bound = String::with_capacity(self.sql.len());
         let mut colon = false;

@@ -26,15 +26,30 @@ impl Scratch {
     /// An empty database. Exit 4 where the pinned PostgreSQL cannot be had.
     pub fn empty(workspace: &Workspace, step: &Step) -> Result<Scratch> {
         let (server, own) = server(workspace, step)?;
-        Scratch::on(server, own)
+        Scratch::on(server, own, None)
     }
 
-    fn on(server: Target, own: Option<Own>) -> Result<Scratch> {
+    /// A copy of a database of dev's server, with its data.
+    pub fn copy_of(source: &Target, step: &Step) -> Result<Scratch> {
+        source.ensure_running(step)?;
+        Scratch::on(source.clone(), None, Some(&source.database))
+    }
+
+    fn on(server: Target, own: Option<Own>, template: Option<&str>) -> Result<Scratch> {
         let cluster = server.cluster().context("a scratch database needs a server that runs here")?;
         sweep(&server)?;
         let name = format!("{PREFIX}{}_{}", std::process::id(), os::random_hex(3)?);
         let scratch = Scratch { target: server.with_database(&name), server: server.clone(), own };
-        cluster.create_database(&name, None)?;
+        match template {
+            None => cluster.create_database(&name, None)?,
+            Some(template) => {
+                if cluster.create_database(&name, Some(template)).is_err() {
+                    // Somebody is connected to it, so it is copied by its dump.
+                    cluster.create_database(&name, None)?;
+                    copy(&server.with_database(template), &scratch.target)?;
+                }
+            }
+        }
         Ok(scratch)
     }
 }
@@ -96,4 +111,25 @@ fn sweep(server: &Target) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn copy(from: &Target, to: &Target) -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("xtask-copy-{}-{}", std::process::id(), os::random_hex(4)?));
+    let folder = camino::Utf8PathBuf::from_path_buf(folder)
+        .map_err(|path| anyhow::anyhow!("`{}` is not UTF-8", path.display()))?;
+    let dump =
+        crate::tools::Cmd::new(from.program("pg_dump")?).args(["-Fd", "-j", "2", "-Z", "0", "-f", folder.as_str()]);
+    let restore =
+        crate::tools::Cmd::new(to.program("pg_restore")?).args(["-j", "2", "-e", "-d", &to.database, folder.as_str()]);
+    let result = (|| {
+        for cmd in [from.connection().apply(dump), to.connection().apply(restore)] {
+            let output = cmd.output()?;
+            if !output.ok() {
+                return Err(cmd.failure(&output));
+            }
+        }
+        Ok(())
+    })();
+    crate::tools::files::remove(&folder)?;
+    result
 }

@@ -311,6 +311,21 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
+/// What psql tells of an error, each from the beginning of a line.
+const LABELS: [&str; 11] = [
+    "DETAIL:  ",
+    "HINT:  ",
+    "CONTEXT:  ",
+    "QUERY:  ",
+    "LOCATION:  ",
+    "LINE ",
+    "SCHEMA NAME:  ",
+    "TABLE NAME:  ",
+    "COLUMN NAME:  ",
+    "DATATYPE NAME:  ",
+    "CONSTRAINT NAME:  ",
+];
+
 /// Puts an error together from psql's terse line ("ERROR:  … at character N") and what `\errverbose` repeats. Takes the
 /// error out of `lines`; what stays are notices.
 fn sql_error(lines: &mut Vec<String>, verbose: &[String], sqlstate: &str) -> SqlError {
@@ -328,9 +343,7 @@ fn sql_error(lines: &mut Vec<String>, verbose: &[String], sqlstate: &str) -> Sql
     let mut current: Option<&str> = None;
     let mut parts: std::collections::BTreeMap<&str, String> = std::collections::BTreeMap::new();
     for line in verbose {
-        let label = ["DETAIL:  ", "HINT:  ", "CONTEXT:  ", "LOCATION:  ", "LINE "]
-            .into_iter()
-            .find(|label| line.starts_with(label));
+        let label = LABELS.into_iter().find(|label| line.starts_with(label));
         match label {
             Some(label) => {
                 current = Some(label);
@@ -343,6 +356,10 @@ fn sql_error(lines: &mut Vec<String>, verbose: &[String], sqlstate: &str) -> Sql
                 }
             }
         }
+    }
+    if parts.contains_key("QUERY:  ") {
+        // It counts into a query that a function made, which nobody can see in the file.
+        error.position = None;
     }
     error.detail = parts.remove("DETAIL:  ");
     error.hint = parts.remove("HINT:  ");

@@ -26,3 +26,47 @@ pub fn files(root: &Utf8Path, folders: &[Utf8PathBuf]) -> Option<Vec<Utf8PathBuf
 pub fn commit(root: &Utf8Path) -> Option<String> {
     Cmd::new("git").args(["rev-parse", "--short=12", "HEAD"]).dir(root).read().ok()
 }
+
+/// Files below `folder` that a commit changed after the one that brought them there, with that commit; none outside a
+/// repository.
+pub fn changed_after_added(root: &Utf8Path, folder: &Utf8Path) -> Vec<(String, String)> {
+    let log = Cmd::new("git")
+        .args([
+            "-c",
+            "core.quotepath=off",
+            "log",
+            "--no-renames",
+            "--diff-filter=M",
+            "--name-only",
+            "--format=commit %h",
+            "--",
+        ])
+        .arg(folder)
+        .dir(root)
+        .ask()
+        .ok()
+        .filter(super::cmd::Output::ok);
+    let mut commit = String::new();
+    let mut changed = Vec::new();
+    for line in log.map(|log| log.stdout).unwrap_or_default().lines().filter(|line| !line.is_empty()) {
+        match line.strip_prefix("commit ") {
+            Some(hash) => commit = hash.to_owned(),
+            None => changed.push((line.to_owned(), commit.clone())),
+        }
+    }
+    changed
+}
+
+/// The main branch of origin as it was last fetched, and its files below `folder`; None where there is no such branch.
+pub fn files_of_main(root: &Utf8Path, folder: &Utf8Path) -> Option<(String, Vec<String>)> {
+    ["origin/HEAD", "origin/main", "origin/master"].iter().find_map(|branch| {
+        let listing = Cmd::new("git")
+            .args(["-c", "core.quotepath=off", "ls-tree", "-r", "--name-only", branch, "--"])
+            .arg(format!("{folder}/"))
+            .dir(root)
+            .ask()
+            .ok()
+            .filter(super::cmd::Output::ok)?;
+        Some(((*branch).to_owned(), listing.stdout.lines().map(str::to_owned).collect()))
+    })
+}

@@ -108,7 +108,6 @@ impl Database {
         format!("{}_{}", self.name, environment.replace('-', "_"))
     }
     /// What migrations and deployments of an environment are held to.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read and checked here"))]
     pub fn policy(&self, environment: &str) -> Policy {
         self.policies.get(environment).cloned().unwrap_or_default()
     }

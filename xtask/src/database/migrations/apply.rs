@@ -19,7 +19,7 @@ use crate::workspace::database::Timeouts;
 pub(super) const ATTEMPTS: u32 = 5;
 
 /// Puts a session back to how it was opened, without DISCARD ALL, which would free the lock. One exchange.
-pub(super) const RESET: &str = "reset session authorization\\; reset role\\; reset all\\; close all\\; unlisten *\\; \
+pub const RESET: &str = "reset session authorization\\; reset role\\; reset all\\; close all\\; unlisten *\\; \
                                 deallocate all\\; discard temp\\; discard sequences";
 
 /// As the one who logged in, whatever the file made of itself, until the transaction ends.
@@ -97,6 +97,11 @@ impl Runner<'_> {
         let record = ledger::record_repeatable(&self.chain, &ready.migration.entry());
         self.inside(ready, &[], &record)?;
         Ok(started.elapsed())
+    }
+
+    /// What the last file did to the session must not reach what comes after the files.
+    pub fn reset(&mut self) -> Result<()> {
+        self.session.execute(RESET).map(|_| ())
     }
 
     fn say_echoes(&self, ready: &Ready) {

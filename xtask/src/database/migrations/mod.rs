@@ -10,6 +10,7 @@ pub mod script;
 pub mod standing;
 
 pub use apply::Runner;
+pub use explain::explain as explain_failure;
 pub use file::{Migration, down_file, order, read, read_repeatable};
 pub use script::{Ready, prepare};
 pub use standing::{Standing, State, check_history, compare};

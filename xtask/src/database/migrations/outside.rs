@@ -16,6 +16,15 @@ use crate::database::sql::lexer::{Token, tokens};
 use crate::database::sql::statement::Nature;
 use crate::ui::{self, Failure, Finding};
 
+/// What an earlier run may have left of a statement.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    /// The file was begun by an earlier run, or the statement was tried before.
+    is_resumed: bool,
+    /// The earlier run may have been killed between the statement and its count.
+    may_be_done: bool,
+}
+
 impl Runner<'_> {
     pub(super) fn outside(&mut self, ready: &Ready, way: Way, row: Option<&Applied>) -> Result<()> {
         let (state, event) = match way {
@@ -87,7 +96,8 @@ impl Runner<'_> {
                 }
                 _ if is_open => self.statement(ready, step, index)?,
                 Nature::OutsideTransaction(_) | Nature::MayEndTransaction(_) => {
-                    self.bare(ready, step, index, is_resumed && index == from)?;
+                    let before = Before { is_resumed, may_be_done: is_resumed && index == from };
+                    self.bare(ready, step, index, before)?;
                     self.ours(&progress, index)?;
                 }
                 _ => self.wrapped(ready, step, index, &progress)?,
@@ -114,7 +124,7 @@ impl Runner<'_> {
                 // active_sql_transaction: PostgreSQL knows better than we that it runs in no transaction.
                 Err(Trouble::Statement(error, _)) if error.sqlstate == "25001" => {
                     self.ours("rollback", index)?;
-                    self.bare(ready, step, index, false)?;
+                    self.bare(ready, step, index, Before::default())?;
                     return self.ours(progress, index);
                 }
                 Err(trouble) if trouble.is_passing() && attempt < ATTEMPTS && ready.script.data(step).is_none() => {
@@ -129,7 +139,7 @@ impl Runner<'_> {
 
     /// In no transaction. Without a limit, unless the file sets one: it waits for others by its nature, and stands in
     /// nobody's way meanwhile.
-    fn bare(&mut self, ready: &Ready, step: &Step, index: usize, mut may_be_done: bool) -> Result<(), Trouble> {
+    fn bare(&mut self, ready: &Ready, step: &Step, index: usize, mut before: Before) -> Result<(), Trouble> {
         let directives = &ready.script.directives;
         let says = |word: &str| ready.script.steps.iter().any(|step| ready.script.sql(step).contains(word));
         let limits = self.limits(ready, "session");
@@ -154,7 +164,7 @@ impl Runner<'_> {
         }
         let mut attempt = 1;
         loop {
-            if self.is_done(ready, step, may_be_done)? {
+            if self.is_done(ready, step, before)? {
                 break;
             }
             match self.statement(ready, step, index) {
@@ -162,7 +172,7 @@ impl Runner<'_> {
                 Err(trouble) if trouble.is_passing() && attempt < ATTEMPTS => {
                     pause(attempt);
                     attempt += 1;
-                    may_be_done = true;
+                    before.is_resumed = true;
                 }
                 Err(trouble) => return Err(trouble),
             }
@@ -175,24 +185,24 @@ impl Runner<'_> {
 
     /// Looks at the index that a statement makes or drops. An INVALID one that a failed attempt left is dropped; one
     /// that is whole was made just before the run was killed.
-    fn is_done(&mut self, ready: &Ready, step: &Step, may_be_done: bool) -> Result<bool, Trouble> {
+    fn is_done(&mut self, ready: &Ready, step: &Step, before: Before) -> Result<bool, Trouble> {
         let Some((makes, name)) = index_of(ready.script.sql(step)) else { return Ok(false) };
         let is_invalid = leftovers::is_invalid_index(self.session, &name)?;
-        match (makes, is_invalid, may_be_done) {
-            (true, Some(true), true) => {
+        match (makes, is_invalid) {
+            (true, Some(true)) if before.is_resumed => {
                 ui::say(&format!("the index {name} was left INVALID by a run that did not end; dropping it"));
                 let drop = format!("drop index concurrently {name}");
                 self.session.execute(&drop)?;
                 Ok(false)
             }
-            (true, Some(true), false) => {
+            (true, Some(true)) => {
                 let finding = Finding::error(format!("an INVALID index {name} is there already"))
                     .at(ready.script.place(step))
                     .hint(format!("drop index concurrently {name}"));
                 let what = format!("failed to apply `{}`", ready.migration.file);
                 Err(Trouble::Other(Failure::with_findings(ui::Exit::Failed, &what, vec![finding]).into()))
             }
-            (true, Some(false), true) | (false, None, true) => Ok(true),
+            (true, Some(false)) | (false, None) => Ok(before.may_be_done),
             _ => Ok(false),
         }
     }

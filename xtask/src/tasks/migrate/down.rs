@@ -41,10 +41,8 @@ pub fn down(workspace: &Workspace, environment: Option<&str>, flags: &MigrateDow
             let time = runner.down(down, row, &std::mem::take(&mut views))?;
             step.done();
             reverted.push((row, time));
-            if flags.json {
-                continue;
-            }
         }
+        runner.reset()?;
         remember(workspace, &environment.name, &ledger::read(&mut session)?)?;
         leftovers::check(&mut session, &before)?;
         let objects = reverted

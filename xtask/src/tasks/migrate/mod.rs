@@ -2,12 +2,14 @@
 
 mod baseline;
 mod down;
+mod measure;
 mod new;
 mod promote;
 mod repair;
 mod schema;
 mod status;
 mod up;
+mod verify;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,12 +18,14 @@ use serde_json::json;
 
 pub use baseline::baseline;
 pub use down::down;
+pub use measure::measure;
 pub use new::new;
 pub use promote::promote;
 pub use repair::repair;
 pub use schema::schema;
 pub use status::status;
 pub use up::{apply_and_seed, up};
+pub use verify::verify;
 
 use crate::database::ledger::{self, Applied, Chain, Look, Run};
 use crate::database::lock::{self, Protects};

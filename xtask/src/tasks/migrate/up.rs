@@ -217,5 +217,6 @@ pub(super) fn run(
     if let Some(all) = all {
         all.done();
     }
+    runner.reset()?;
     Ok(applied)
 }

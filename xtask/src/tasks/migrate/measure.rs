@@ -1,0 +1,179 @@
+//! `migrate measure`: pending migrations on a scratch copy with data, against the environment's budget.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::super::services::DEV;
+use super::milliseconds;
+use super::up::{Disk, Plan, Wish};
+use crate::database::Target;
+use crate::database::ledger;
+use crate::database::measure::{Report, measure as run};
+use crate::database::scratch::Scratch;
+use crate::database::session::Session;
+use crate::flags::MigrateMeasure;
+use crate::ui::{self, Exit, Failure, Finding, Place};
+use crate::workspace::database::Budget;
+use crate::workspace::{Environment, Workspace};
+
+pub fn measure(workspace: &Workspace, environment: Option<&str>, flags: &MigrateMeasure) -> Result<Exit> {
+    let budget_of = environment.unwrap_or(DEV);
+    workspace.check_environment_name(budget_of)?;
+    let dev = Environment::load(workspace, DEV)?;
+    let mut source = Target::of(workspace, &dev, DEV)?;
+    if !source.is_embedded() {
+        let failure = Failure::cannot_tell(
+            "dev's database is run by others, and a copy is only made on the server that runs here",
+        );
+        return Err(failure.hint("set DATABASE_ADMIN_URL=embedded: in .env.dev").into());
+    }
+    if let Some(name) = &flags.data {
+        source = source.with_database(name);
+    }
+    let disk = Disk::read(workspace)?;
+    let step = ui::step(format!("copy {}", source.database));
+    let scratch = Scratch::copy_of(&source, &step)?;
+    step.done();
+    let mut session = Session::open(&scratch.target, &ledger::purpose("migrate measure"))?;
+    let look = ledger::look(&mut session, "")?;
+    let plan = Plan::new(workspace, &disk, &look, DEV, &Wish::ALL)?;
+    let mut reports = Vec::new();
+    for ready in plan.pending.iter().chain(&plan.repeatable) {
+        let step = ui::step(format!("measure {}", ready.migration.title()));
+        reports.push(run(&mut session, &scratch.target, ready)?);
+        step.done();
+    }
+    let budget = source.config.policy(budget_of).migration_budget;
+    let exceeded = exceeded(&reports, &budget, budget_of);
+    if flags.json {
+        let migrations: Vec<_> = reports.iter().map(to_json).collect();
+        let findings: Vec<_> = exceeded.iter().map(Finding::to_json).collect();
+        ui::json(
+            &json!({"environment": budget_of, "data": source.database, "migrations": migrations, "exceeded": findings}),
+        );
+    } else if reports.is_empty() {
+        ui::say(&format!("nothing is pending in the copy of {}; --data NAME copies another database", source.database));
+    } else {
+        show(&reports);
+    }
+    match exceeded.is_empty() {
+        true => Ok(Exit::Done),
+        false => {
+            let message = format!("the migrations cost more than `{budget_of}` allows");
+            Err(Failure::with_findings(Exit::Findings, &message, exceeded).into())
+        }
+    }
+}
+
+fn show(reports: &[Report]) {
+    let mut rows = Vec::new();
+    for report in reports {
+        for cost in &report.statements {
+            let locks: Vec<String> = cost.locks.iter().map(|(table, mode)| format!("{table} {mode}")).collect();
+            rows.push(vec![
+                format!("{}:{}", cost.file.rsplit('/').next().unwrap_or_default(), cost.line),
+                cost.statement.chars().take(40).collect(),
+                format!("{} ms", milliseconds(cost.time)),
+                locks.join(", "),
+                cost.rewrites.join(", "),
+                cost.rows_scanned.to_string(),
+                format!("{:.1} MB", megabytes(cost.wal_bytes)),
+            ]);
+        }
+    }
+    ui::out(&ui::table(&["STATEMENT", "", "TIME", "NEW LOCKS", "REWRITES", "ROWS SCANNED", "WAL"], &rows));
+    let windows = reports.iter().flat_map(|report| {
+        report.windows.iter().map(|window| {
+            vec![
+                report.name.clone(),
+                window.table.clone(),
+                window.mode_name().to_owned(),
+                format!("{} ms", milliseconds(window.blocks_reads)),
+                format!("{} ms", milliseconds(window.blocks_writes)),
+            ]
+        })
+    });
+    let windows: Vec<_> = windows.collect();
+    if !windows.is_empty() {
+        ui::out(&format!("\n{}", ui::table(&["MIGRATION", "TABLE", "LOCK", "READERS WAIT", "WRITERS WAIT"], &windows)));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
+fn to_json(report: &Report) -> serde_json::Value {
+    let statements = report.statements.iter().map(|cost| {
+        let locks: Vec<_> = cost.locks.iter().map(|(table, mode)| json!({"table": table, "mode": mode})).collect();
+        json!({
+            "file": cost.file, "line": cost.line, "statement": cost.statement, "duration_ms": milliseconds(cost.time),
+            "locks": locks, "rewrites": cost.rewrites, "rows_scanned": cost.rows_scanned, "wal_bytes": cost.wal_bytes,
+        })
+    });
+    let tables = report.windows.iter().map(|window| {
+        json!({
+            "table": window.table, "lock": window.mode_name(),
+            "blocks_reads_ms": milliseconds(window.blocks_reads), "blocks_writes_ms": milliseconds(window.blocks_writes),
+        })
+    });
+    json!({
+        "version": report.version, "name": report.name, "duration_ms": milliseconds(report.time),
+        "statements": statements.collect::<Vec<_>>(), "tables": tables.collect::<Vec<_>>(),
+    })
+}
+
+/// What goes beyond the budget, each where it stands.
+fn exceeded(reports: &[Report], budget: &Budget, environment: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let at = |report: &Report, line| Place { file: report.file.clone().into(), line, column: 1 };
+    let over = |time: Duration, limit: Option<Duration>| limit.filter(|limit| time > *limit);
+    for report in reports {
+        for window in &report.windows {
+            for (who, time, limit) in [
+                ("readers", window.blocks_reads, budget.blocks_reads),
+                ("writers", window.blocks_writes, budget.blocks_writes),
+            ] {
+                if let Some(limit) = over(time, limit) {
+                    let message = format!(
+                        "{who} of {} wait {} ms, `{environment}` allows {} ms",
+                        window.table,
+                        milliseconds(time),
+                        milliseconds(limit)
+                    );
+                    let hint = "take the lock in a file of its own, or build beside the table: not valid and validate, concurrently";
+                    findings.push(Finding::error(message).at(at(report, 1)).hint(hint));
+                }
+            }
+        }
+        for cost in report.statements.iter().filter(|_| !budget.rewrites) {
+            for table in &cost.rewrites {
+                let message = format!("it writes {table} anew, which `{environment}` does not allow");
+                findings.push(Finding::error(message).at(Place {
+                    file: cost.file.clone().into(),
+                    line: cost.line,
+                    column: 1,
+                }));
+            }
+        }
+    }
+    let total: Duration = reports.iter().map(|report| report.time).sum();
+    if let Some(limit) = over(total, budget.total) {
+        findings.push(Finding::error(format!(
+            "all together take {}, `{environment}` allows {}",
+            ui::seconds(total),
+            ui::seconds(limit)
+        )));
+    }
+    let wal: u64 = reports.iter().flat_map(|report| &report.statements).map(|cost| cost.wal_bytes).sum();
+    if let Some(limit) = budget.wal_mb.filter(|limit| wal > u64::from(*limit) * 1_048_576) {
+        findings.push(Finding::error(format!(
+            "they write {:.0} MB of log, `{environment}` allows {limit}",
+            megabytes(wal)
+        )));
+    }
+    findings
+}
