@@ -200,6 +200,21 @@ xflags::xflags! {
                 /// One object: {environment, data, migrations: [{version, name, statements, tables}], exceeded}
                 optional --json
             }
+            /// Take over the history of dbmate, golang-migrate, sqlx, diesel, Flyway or plain SQL files
+            ///
+            /// With --env, what that tool's own ledger says is applied becomes the environment's baseline.
+            cmd migrate-import {
+                /// The folder of its migrations
+                required folder: String
+                /// Whose they are, where it cannot be told: dbmate, golang-migrate, sqlx, diesel, flyway, plain
+                optional --format tool: String
+                /// A value for one of Flyway's placeholders, as NAME=VALUE; may be given several times
+                repeated --set value: String
+                /// Only show what would be written; exit 3 when there is something
+                optional --plan
+                /// The environment's name, instead of typing it, where it must be confirmed
+                optional --confirm env: String
+            }
             /// Record migrations as applied without running them: for a database that has the schema already
             cmd migrate-baseline {
                 /// Up to and with this version
@@ -481,6 +496,7 @@ pub enum MigrateCmd {
     MigrateNew(MigrateNew),
     MigrateVerify(MigrateVerify),
     MigrateMeasure(MigrateMeasure),
+    MigrateImport(MigrateImport),
     MigrateBaseline(MigrateBaseline),
     MigrateRepair(MigrateRepair),
     MigratePromote(MigratePromote),
@@ -527,6 +543,16 @@ pub struct MigrateVerify {
 pub struct MigrateMeasure {
     pub data: Option<String>,
     pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct MigrateImport {
+    pub folder: String,
+
+    pub format: Option<String>,
+    pub set: Vec<String>,
+    pub plan: bool,
+    pub confirm: Option<String>,
 }
 
 #[derive(Debug)]

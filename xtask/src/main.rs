@@ -87,6 +87,7 @@ fn run(flags: Xtask) -> Result<Exit> {
             MigrateCmd::MigrateNew(flags) => tasks::migrate::new(workspace, &flags),
             MigrateCmd::MigrateVerify(flags) => tasks::migrate::verify(workspace, &flags),
             MigrateCmd::MigrateMeasure(flags) => tasks::migrate::measure(workspace, env.as_deref(), &flags),
+            MigrateCmd::MigrateImport(flags) => tasks::migrate::import(workspace, env.as_deref(), &flags),
             MigrateCmd::MigrateBaseline(flags) => tasks::migrate::baseline(workspace, env.as_deref(), &flags),
             MigrateCmd::MigrateRepair(flags) => tasks::migrate::repair(workspace, env.as_deref(), &flags),
             MigrateCmd::MigratePromote(flags) => tasks::migrate::promote(workspace, env.as_deref(), &flags),

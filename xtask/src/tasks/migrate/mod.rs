@@ -2,6 +2,7 @@
 
 mod baseline;
 mod down;
+mod import;
 mod measure;
 mod new;
 mod promote;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 pub use baseline::baseline;
 pub use down::down;
+pub use import::import;
 pub use measure::measure;
 pub use new::new;
 pub use promote::promote;
