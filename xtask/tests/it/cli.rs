@@ -61,6 +61,9 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         migrate down
         migrate status
         migrate new
+        migrate verify
+        migrate measure
+        migrate import
         migrate baseline
         migrate repair
         migrate promote
