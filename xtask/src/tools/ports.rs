@@ -1,6 +1,7 @@
 //! Ports: whether one is free, and who listens on it when it is not.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use super::os;
 
@@ -21,15 +22,23 @@ impl std::fmt::Display for Owner {
     }
 }
 
+/// How long a port may be bound by somebody who does not listen on it yet.
+const SETTLING: Duration = Duration::from_millis(500);
+
 /// Who listens on a local TCP port; None when nobody does.
 pub fn listener(port: u16) -> Option<Owner> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .flat_map(|table| listening_inodes(&std::fs::read_to_string(table).unwrap_or_default(), port))
-        .collect();
+    let mut inodes = Vec::new();
+    // The tables may be hidden (another network namespace's view); a bind is the last word. It can also fail because
+    // somebody began to listen after the tables were read, so a second look is due.
+    let told = os::wait_until(SETTLING, || {
+        inodes = ["/proc/net/tcp", "/proc/net/tcp6"]
+            .iter()
+            .flat_map(|table| listening_inodes(&std::fs::read_to_string(table).unwrap_or_default(), port))
+            .collect();
+        !inodes.is_empty() || can_bind(port)
+    });
     if inodes.is_empty() {
-        // The tables may be hidden (another network namespace's view); a bind is the last word.
-        return can_bind(port).then_some(()).map_or(Some(Owner { pid: None, command: String::new() }), |()| None);
+        return (!told).then(|| Owner { pid: None, command: String::new() });
     }
     let pid = os::processes().into_iter().map(|process| process.pid).find(|pid| holds_socket(*pid, &inodes));
     Some(Owner { pid, command: pid.map(os::command_line).unwrap_or_default() })

@@ -121,6 +121,8 @@ fn only(sandbox: &Sandbox, programs: &[&str], fakes: &[(&str, &str)]) -> std::pa
     for program in programs {
         let paths = std::env::var("PATH").unwrap();
         let found = paths.split(':').map(|place| std::path::Path::new(place).join(program)).find(|path| path.is_file());
+        // cargo need not be in PATH.
+        let Some(found) = found else { continue };
         // python3 may be a shim that needs more of PATH than there will be.
         let real = match *program {
             "python3" => {
@@ -128,7 +130,7 @@ fn only(sandbox: &Sandbox, programs: &[&str], fakes: &[(&str, &str)]) -> std::pa
                     std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
                 String::from_utf8_lossy(&ask.unwrap().stdout).trim().into()
             }
-            _ => found.unwrap(),
+            _ => found,
         };
         std::os::unix::fs::symlink(real, folder.join(program)).unwrap();
     }
