@@ -171,6 +171,9 @@ fn hint_for_kind(kind: ErrorKind) -> Option<&'static str> {
     }
 }
 
+/// How long a lock may outlive its holder.
+const LEFT_OVER: Duration = Duration::from_secs(2);
+
 /// A lock on this machine, held as long as the value lives: the kernel frees it when the process is gone, so it can
 /// not go stale. Children do not inherit it. The file beside it tells who holds it.
 #[derive(Debug)]
@@ -187,18 +190,25 @@ impl Lock {
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
         let file = file.with_context(|| explain("open lock", path))?;
         let mut failed = None;
-        let got = os::wait_until(patience, || match file.try_lock() {
+        let mut try_lock = || match file.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => false,
             Err(TryLockError::Error(error)) => {
                 failed = Some(error);
                 true
             }
-        });
+        };
+        let holder = holder_file(path);
+        // A child that a killed holder had just forked keeps the lock until it becomes its own program.
+        let is_left_over = || {
+            let pid = read_json(&holder).and_then(|holder| u32::try_from(holder["pid"].as_u64()?).ok());
+            pid.is_some_and(|pid| os::process(pid).is_none_or(|facts| facts.is_zombie))
+        };
+        let got =
+            os::wait_until(patience, &mut try_lock) || (is_left_over() && os::wait_until(LEFT_OVER, &mut try_lock));
         if let Some(error) = failed {
             return Err(error).with_context(|| explain("lock", path));
         }
-        let holder = holder_file(path);
         if !got {
             let by = read_json(&holder).map(|holder| describe_holder(&holder)).unwrap_or_default();
             let failure = Failure::busy(format!("another run is at work on {what}{by}"));
