@@ -140,7 +140,8 @@ fn read_content(workspace: &Workspace, path: &Utf8Path, version: String, name: S
     let bytes =
         std::fs::read(path).map_err(|error| Finding::error(format!("cannot be read: {error}")).at(start_of(&file)))?;
     let text = canonical(&bytes).map_err(|error| syntax(&file, &error))?;
-    let (sha256, raw_sha256) = (hash::sha256(&text), hash::sha256(&bytes));
+    let sha256 = hash::sha256(&text);
+    let raw_sha256 = if text.as_bytes() == bytes { sha256.clone() } else { hash::sha256(&bytes) };
     let mut migration = Migration { version, name, file, text, sha256, raw_sha256, script: None };
     if migration.text.contains("\\i") {
         let script = script::read(workspace, &migration)?;

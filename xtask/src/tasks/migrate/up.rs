@@ -20,10 +20,16 @@ const MANY: usize = 20;
 
 pub fn up(workspace: &Workspace, environment: Option<&str>, flags: &MigrateUp) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;
-    let disk = Disk::read(workspace)?;
-    disk.check_version(flags.to.as_deref())?;
     let patience = flags.wait.map_or(PATIENCE, Duration::from_secs);
-    let (mut session, look) = look(&target, &environment, "migrate up", patience)?;
+    // Side by side: with a thousand files both take a while, also when nothing is to be done.
+    let (disk, asked) = std::thread::scope(|scope| {
+        let disk = scope.spawn(|| Disk::read(workspace));
+        let asked = look(&target, &environment, "migrate up", patience);
+        (disk.join().unwrap_or_else(|_| Disk::read(workspace)), asked)
+    });
+    let disk = disk?;
+    disk.check_version(flags.to.as_deref())?;
+    let (mut session, look) = asked?;
     let wish = Wish { to: flags.to.as_deref(), out_of_order: flags.out_of_order };
     let plan = Plan::new(workspace, &disk, &look, &environment.name, &wish)?;
     if flags.plan {
