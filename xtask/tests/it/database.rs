@@ -11,8 +11,8 @@ use expect_test::expect;
 use crate::sandbox::{Run, Sandbox, skip};
 
 /// A workspace whose dev environment has an empty database.
-struct Bench {
-    sandbox: Sandbox,
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
     server: String,
     psql: PathBuf,
     url: String,
@@ -21,7 +21,7 @@ struct Bench {
 
 impl Bench {
     /// None, and a line that says so, where there is no server.
-    fn new(test: &str) -> Option<Bench> {
+    pub(crate) fn new(test: &str) -> Option<Bench> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let Ok(server) = std::env::var("XTASK_TEST_DATABASE") else {
             skip(test, "XTASK_TEST_DATABASE is not set; `cargo xtask test` sets it");
@@ -73,17 +73,17 @@ impl Bench {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
     /// What the database of this test answers.
-    fn ask(&self, sql: &str) -> String {
+    pub(crate) fn ask(&self, sql: &str) -> String {
         self.ask_at(&self.url, sql)
     }
-    fn migration(&self, name: &str, sql: &str) {
+    pub(crate) fn migration(&self, name: &str, sql: &str) {
         self.sandbox.write(format!("database/migrations/pending/{name}.sql"), sql);
     }
-    fn xtask(&self, words: &str) -> Run {
+    pub(crate) fn xtask(&self, words: &str) -> Run {
         self.sandbox.xtask(words)
     }
     /// `version state` of each migration.
-    fn states(&self) -> String {
+    pub(crate) fn states(&self) -> String {
         let all = self.xtask("migrate status --json").exits(0).json();
         let rows = all["migrations"].as_array().unwrap().iter();
         let rows = rows.map(|row| format!("{} {}", row["version"].as_str().unwrap(), row["state"].as_str().unwrap()));

@@ -6,6 +6,8 @@ mod add_service;
 mod cli;
 mod config;
 mod database;
+mod migrate;
+mod migrate_killed;
 mod sandbox;
 mod secrets;
 mod services;
