@@ -52,8 +52,8 @@ pub fn restart(workspace: &Workspace, flags: &ServicesRestart) -> Result<Exit> {
 /// Dependents first; without names the database too, last.
 pub fn stop(workspace: &Workspace, flags: &ServicesStop) -> Result<Exit> {
     let _lock = lock(workspace)?;
-    let services = Services::load(workspace)?;
-    // What runs must be stoppable even when the environment can not be read any more.
+    // What runs must be stoppable even when a service's file or the environment cannot be read any more.
+    let (services, _) = Services::read(workspace)?;
     let (environment, _) = Environment::read(workspace, DEV)?;
     let stack = Stack::new(workspace, &services, &environment, DEV);
     let names: Vec<String> = flags.service.iter().filter(|name| *name != DATABASE).cloned().collect();

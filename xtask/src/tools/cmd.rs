@@ -19,6 +19,8 @@ use crate::ui::{self, Failure, Step, Style};
 /// With `--verbose` every command is shown before it runs.
 pub static VERBOSE: AtomicBool = AtomicBool::new(false);
 
+/// Bytes of a line that are kept together: a child that never ends a line must not fill the memory.
+const LONGEST_LINE: u64 = 64 * 1024;
 /// How many of a failed child's last lines its error repeats.
 const TAIL: usize = 20;
 
@@ -315,12 +317,13 @@ pub fn code_of(status: std::process::ExitStatus) -> i32 {
 }
 
 /// Calls `each` for every line; bytes that are not UTF-8 are replaced, and a progress bar's carriage returns end lines.
+/// A line longer than [`LONGEST_LINE`] comes in pieces.
 pub fn for_each_line(stream: impl Read, mut each: impl FnMut(&str)) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 {
+        if reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&line);

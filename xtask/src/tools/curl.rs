@@ -35,6 +35,9 @@ impl Answer {
     }
 }
 
+/// Where answers lie for a moment: this, the pid, and a random end.
+const FOLDER: &str = "xtask-probe-";
+
 /// Separates a body from the facts behind it; no service answers with these bytes.
 const MARK: &str = "\u{1e}facts\u{1e}";
 
@@ -44,12 +47,25 @@ pub fn get_all(urls: &[String], limit: Duration) -> Result<Vec<Answer>> {
         return Ok(Vec::new());
     }
     // Each URL prints body and facts in one write at its end (--no-buffer is not set), and the facts carry its number.
-    let folder = std::env::temp_dir().join(format!("xtask-probe-{}-{}", std::process::id(), super::os::random_hex(4)?));
+    sweep();
+    let folder = std::env::temp_dir().join(format!("{FOLDER}{}-{}", std::process::id(), super::os::random_hex(4)?));
     std::fs::create_dir(&folder).context("failed to make a folder for probe answers")?;
     let result = get_into(urls, limit, &folder);
     // Best effort: a left-over folder in the temporary directory harms nobody.
     let _removed = std::fs::remove_dir_all(&folder);
     result
+}
+
+/// Removes the folders of runs that were killed during a probe.
+fn sweep() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(FOLDER)?.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| super::os::process(pid).is_none()) {
+            // Another user's folder stays.
+            let _removed = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn get_into(urls: &[String], limit: Duration, folder: &std::path::Path) -> Result<Vec<Answer>> {
