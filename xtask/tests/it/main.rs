@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may end a test")]
 
 mod add_service;
+mod backup;
+mod backup_external;
+mod backup_killed;
 mod cli;
 mod config;
 mod database;

@@ -77,21 +77,31 @@ pub fn settle(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-/// The tables of the database, by name.
+/// The tables to look at, `c` in namespace `n`.
+const TABLES: &str = "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     where c.relkind = 'r' and c.relpersistence in ('p', 'u') \
+     and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' \
+     and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass \
+       and d.objid = c.oid and d.deptype = 'e') \
+     order by n.nspname, c.relname";
+
+/// The names of the tables; waits for nobody.
+pub fn names(session: &mut Session) -> Result<Vec<String>> {
+    let rows =
+        session.query(&format!("select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name {TABLES}"))?;
+    Ok(rows.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect())
+}
+
+/// The tables, by name. Their size is asked for, which waits for whoever has locked one.
 pub fn shapes(session: &mut Session) -> Result<Vec<Shape>> {
-    let rows = session.query(
+    let rows = session.query(&format!(
         "select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name, \
          (select json_agg('t.' || quote_ident(a.attname) || case when a.attnotnull then '' else '::text' end \
              order by a.attname) from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 \
            and not a.attisdropped and a.attgenerated = '') as columns, \
          pg_relation_size(c.oid) / current_setting('block_size')::int as blocks \
-         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-         where c.relkind = 'r' and c.relpersistence in ('p', 'u') \
-         and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' \
-         and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass \
-           and d.objid = c.oid and d.deptype = 'e') \
-         order by n.nspname, c.relname",
-    )?;
+         {TABLES}"
+    ))?;
     let shape = |row: &Value| {
         Some(Shape {
             name: row["name"].as_str()?.to_owned(),
@@ -120,9 +130,9 @@ fn row_text(columns: &[Value]) -> String {
 }
 
 /// Keeps every table's structure as it is until the transaction ends. `lock_timeout` is the caller's.
-pub fn hold(session: &mut Session, shapes: &[Shape]) -> Result<()> {
-    for part in shapes.chunks(200) {
-        let names: Vec<String> = part.iter().map(|shape| format!("only {}", shape.name)).collect();
+pub fn hold(session: &mut Session, names: &[String]) -> Result<()> {
+    for part in names.chunks(200) {
+        let names: Vec<String> = part.iter().map(|name| format!("only {name}")).collect();
         session.execute(&format!("lock table {} in access share mode", names.join(", ")))?;
     }
     Ok(())

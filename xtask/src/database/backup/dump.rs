@@ -97,7 +97,7 @@ fn fill(
 fn snapshot(session: &mut Session, lock_timeout: Duration) -> Result<(Vec<Shape>, String)> {
     session.execute(&format!("set lock_timeout = {}", lock_timeout.as_millis()))?;
     for _ in 0..ATTEMPTS {
-        let before = content::shapes(session)?;
+        let before = content::names(session)?;
         session.execute("begin isolation level repeatable read read only")?;
         if let Err(error) = content::hold(session, &before) {
             session.execute("rollback")?;
@@ -115,10 +115,9 @@ fn snapshot(session: &mut Session, lock_timeout: Duration) -> Result<(Vec<Shape>
             }
         }
         let snapshot = session.value("select pg_export_snapshot()")?;
-        let shapes = content::shapes(session)?;
-        let names = |shapes: &[Shape]| shapes.iter().map(|shape| shape.name.clone()).collect::<Vec<_>>();
-        if names(&shapes) == names(&before) {
-            return Ok((shapes, snapshot));
+        // One that came in between is not held; with it, all begins anew.
+        if content::names(session)? == before {
+            return Ok((content::shapes(session)?, snapshot));
         }
         session.execute("rollback")?;
     }

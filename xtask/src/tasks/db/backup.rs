@@ -76,8 +76,9 @@ fn plan(workspace: &Workspace, store: &Store, policy: &BackupPolicy, session: &m
     let bytes: u64 = session.value("select pg_database_size(current_database())")?.parse().unwrap_or(0);
     ui::out(&format!("back up {} of data into {}", megabytes(bytes), workspace.relative(&store.folder)));
     let now = store::now();
-    let mut facts: Vec<Facts> = store.list().iter().map(Facts::of).collect();
-    facts.push(Facts { id: "the new one".to_owned(), created: now, is_usable: true, verified: None });
+    let new = Facts { id: "the new one".to_owned(), created: now, is_usable: true, verified: None };
+    // First, so that it is the newest also of those of this second.
+    let facts: Vec<Facts> = std::iter::once(new).chain(store.list().iter().map(Facts::of)).collect();
     for id in policy::surplus(&facts, policy, now) {
         ui::out(&format!("remove {id}"));
     }
