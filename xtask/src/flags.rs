@@ -304,7 +304,7 @@ xflags::xflags! {
                 optional --jobs count: u32
                 /// Only check the files and show what would be done; exit 3
                 optional --plan
-                /// One object: {id, database, kept, is_verified}
+                /// One object: {id, database, kept, is_verified, seconds: {check, restore, verify, analyze, swap}}
                 optional --json
                 /// Do not ask; not enough for a protected environment
                 optional --yes

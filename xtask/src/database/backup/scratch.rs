@@ -75,10 +75,10 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Looks whether the server can take the backup at all, then makes an empty database like the target's. Refused
+    /// Looks whether the server can take the backup at all, then makes an empty database like the target's;
+    /// `maintenance` is a session of [`maintenance`]. Refused
     /// (exit 3) where roles are missing or the server is older than the backup.
-    pub fn make(target: &Target, manifest: &Manifest) -> Result<Scratch> {
-        let mut maintenance = maintenance(target, "db restore")?;
+    pub fn make(mut maintenance: Session, target: &Target, manifest: &Manifest) -> Result<Scratch> {
         let keep_owners = preflight(&mut maintenance, target, manifest)?;
         let name = format!("{}{}", beside(&target.database, "restore"), os::random_hex(5)?);
         let model = exists(&mut maintenance, &target.database)?.then_some(target.database.as_str());
@@ -146,7 +146,7 @@ pub fn restore(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Resu
     let manifest = backup.usable()?;
     step.detail("the backup's files");
     manifest::check(&backup.folder, manifest)?;
-    let scratch = Scratch::make(target, manifest)?;
+    let scratch = Scratch::make(maintenance(target, "db restore")?, target, manifest)?;
     step.detail("pg_restore");
     let result = scratch.load(backup, jobs, step).and_then(|()| {
         step.detail("comparing");
@@ -195,13 +195,17 @@ fn preflight(maintenance: &mut Session, target: &Target, manifest: &Manifest) ->
 pub fn pg_restore(target: &Target, dump: &Utf8Path, jobs: u32, keep_owners: bool, step: &Step) -> Result<()> {
     // As a connection string: a plain name with a `=` in it would be read as one.
     let database = target.database.replace('\\', "\\\\").replace('\'', "\\'");
-    let mut restore = guarded(target, "db restore").apply(Cmd::new(target.program("pg_restore")?)).args([
-        "--format=directory",
-        "--no-password",
-        "--exit-on-error",
-        &format!("--jobs={jobs}"),
-        &format!("--dbname=dbname='{database}'"),
-    ]);
+    let connection = guarded(target, "db restore");
+    // Nobody reads it yet, and what makes it the database in use is written through to the disk with all before it.
+    let options = format!("{} -c synchronous_commit=off", connection.get("PGOPTIONS").unwrap_or_default());
+    let mut restore =
+        connection.with("PGOPTIONS", options.trim()).apply(Cmd::new(target.program("pg_restore")?)).args([
+            "--format=directory",
+            "--no-password",
+            "--exit-on-error",
+            &format!("--jobs={jobs}"),
+            &format!("--dbname=dbname='{database}'"),
+        ]);
     if !keep_owners {
         restore = restore.arg("--no-owner");
     }

@@ -1,10 +1,11 @@
 //! `db restore ID`: a backup into a new database, compared with its manifest, and then in the place of the old one, which
 //! is kept; `--into NAME` beside it, `--verify` only to prove it.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::backups::megabytes;
 use crate::database::backup::manifest::{self, Manifest};
@@ -31,7 +32,8 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbRestore) 
     let backup = store::find(workspace, &environment, &flags.id)?;
     let manifest = backup.usable()?;
     let step = ui::step(format!("check {}", manifest.id));
-    manifest::check(&backup.folder, manifest)?;
+    let times = Times::default();
+    times.take("check", || manifest::check(&backup.folder, manifest))?;
     step.done_with(&format!("{} files, {}", manifest.files.len(), megabytes(manifest.bytes())));
     if flags.plan {
         return plan(&environment, manifest, flags);
@@ -40,7 +42,8 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbRestore) 
         return Err(Failure::refused("not confirmed; nothing was touched").into());
     }
     let (_, target) = open_environment(workspace, Some(&environment.name))?;
-    let job = Job { workspace, target: &target, backup: &backup, manifest, jobs, flags, started: Instant::now() };
+    let job =
+        Job { workspace, target: &target, backup: &backup, manifest, jobs, flags, started: Instant::now(), times };
     match (&flags.into, flags.verify) {
         (_, true) => job.prove(),
         (Some(name), _) => job.beside(name),
@@ -88,13 +91,29 @@ struct Job<'a> {
     jobs: u32,
     flags: &'a DbRestore,
     started: Instant,
+    /// What each step took.
+    times: Times,
+}
+
+/// Names of steps and their seconds, as `--json` tells them.
+#[derive(Default)]
+struct Times(RefCell<Map<String, Value>>);
+
+impl Times {
+    fn take<T>(&self, step: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        let result = work();
+        self.0.borrow_mut().insert(step.to_owned(), json!(started.elapsed().as_secs_f64()));
+        result
+    }
 }
 
 impl Job<'_> {
     /// `--verify`.
     fn prove(&self) -> Result<Exit> {
-        self.sweep(&mut scratch::maintenance(self.target, "db restore")?)?;
-        let scratch = self.load()?;
+        let mut maintenance = scratch::maintenance(self.target, "db restore")?;
+        self.sweep(&mut maintenance)?;
+        let scratch = self.load(maintenance)?;
         self.note();
         scratch.remove()?;
         self.report(&json!({"id": self.manifest.id, "database": null, "kept": null, "is_verified": true}), "");
@@ -113,8 +132,7 @@ impl Job<'_> {
             return Err(failure.hint("give another name, or drop it first").into());
         }
         self.sweep(&mut maintenance)?;
-        drop(maintenance);
-        let scratch = self.load()?;
+        let scratch = self.load(maintenance)?;
         self.note();
         self.settle(&scratch)?;
         scratch.rename(name)?;
@@ -137,8 +155,7 @@ impl Job<'_> {
             swap::preflight(&mut maintenance, &self.target.database)?;
             held = Some(session);
         }
-        drop(maintenance);
-        let scratch = self.load()?;
+        let scratch = self.load(maintenance)?;
         self.note();
         self.settle(&scratch)?;
         let step = ui::step(format!("put it in the place of {}", self.target.database));
@@ -160,7 +177,7 @@ impl Job<'_> {
             let _dropped = scratch.remove();
             return Err(Failure::failed("the lock of the schema was lost; the old database serves on").into());
         }
-        let kept = swap::swap(scratch, self.target, held)?;
+        let kept = self.times.take("swap", || swap::swap(scratch, self.target, held))?;
         step.done_with(&if carried == 0 {
             String::new()
         } else {
@@ -187,14 +204,14 @@ impl Job<'_> {
     }
 
     /// A new database with what the backup holds, compared with the manifest; dropped again when anything fails.
-    fn load(&self) -> Result<Scratch> {
-        let scratch = Scratch::make(self.target, self.manifest)?;
+    fn load(&self, maintenance: Session) -> Result<Scratch> {
+        let scratch = Scratch::make(maintenance, self.target, self.manifest)?;
         let result = (|| {
             let step = ui::step(format!("restore into {}", scratch.target.database));
-            scratch.load(self.backup, self.jobs, &step)?;
+            self.times.take("restore", || scratch.load(self.backup, self.jobs, &step))?;
             step.done();
             let step = ui::step("verify");
-            scratch.verify(self.manifest, self.jobs)?;
+            self.times.take("verify", || scratch.verify(self.manifest, self.jobs))?;
             step.done_with(&format!("{} tables equal the backup's snapshot", self.manifest.tables.len()));
             Ok(())
         })();
@@ -210,7 +227,7 @@ impl Job<'_> {
 
     fn settle(&self, scratch: &Scratch) -> Result<()> {
         let step = ui::step("analyze");
-        scratch.settle(&self.target.environment)?;
+        self.times.take("analyze", || scratch.settle(&self.target.environment))?;
         step.done();
         Ok(())
     }
@@ -223,7 +240,9 @@ impl Job<'_> {
 
     fn report(&self, result: &Value, words: &str) {
         if self.flags.json {
-            ui::json(result);
+            let mut result = result.clone();
+            result["seconds"] = Value::Object(self.times.0.borrow().clone());
+            ui::json(&result);
         } else if words.is_empty() {
             ui::say(&format!("{} holds what it should", self.manifest.id));
         } else {
