@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import backups
+
 WORKSPACE = Path(os.environ.get("XTASK_TEST_WORKSPACE", Path(__file__).resolve().parents[2]))
 CARD_CRATES = ["xshell", "xflags", "anyhow", "serde_json", "camino", "duct"]
 ENV = {name: value for name, value in os.environ.items() if not re.match(r"CARGO(_|$)|RUST(_|UP_TOOLCHAIN)|XTASK|DEV__", name)}
@@ -187,6 +189,13 @@ def services(tree: Path) -> None:
     run([xtask, "clean", "--all", "--yes", "--workspace", tree], tree)
 
 
+def database(tree: Path) -> None:
+    xtask = tree / "target/debug/xtask"
+    run([xtask, "migrate", "--workspace", tree], tree)
+    backups.measure(tree, ENV, record)
+    run([xtask, "clean", "--all", "--yes", "--workspace", tree], tree)
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="xtask-performance-") as folder:
         scratch = Path(folder)
@@ -195,6 +204,7 @@ def main() -> int:
         overview(scratch, tree)
         setup(tree)
         services(tree)
+        database(tree)
     slow = sum(ratio > limit for _, ratio, limit, _ in results)
     print(f"performance: {len(results) - slow} passed, {slow} failed")
     return 1 if slow else 0
