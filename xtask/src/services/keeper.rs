@@ -51,7 +51,9 @@ fn keep() -> Result<()> {
     let files = UnitFiles { record: path("record")?, lock: path("lock")?, log: path("log")? };
     os::new_session().context("failed to make a session")?;
     // Every path of the order is absolute; the folder of whoever gave it must not be held.
-    std::env::set_current_dir("/").context("failed to leave the current folder")?;
+    let own = files.record.parent().context("the record lies nowhere")?;
+    files::make_folder(own)?;
+    std::env::set_current_dir(own).context("failed to leave the current folder")?;
     // A keeper of an earlier start that is just ending still has it for a moment.
     let _lock = Lock::take(&files.lock, &text("name")?, Duration::from_millis(500))?;
     let keeper = Identity::of(std::process::id()).context("failed to read /proc")?;
