@@ -262,6 +262,76 @@ xflags::xflags! {
             }
             /// Load the environment's seeds; running it again changes nothing
             cmd db-seed {
+                /// The environment's name: what a protected one asks for
+                optional --confirm name: String
+            }
+            /// Write tables and queries to files, all from one snapshot
+            ///
+            /// Without a name: every table. Outside dev the columns of database/masking.yaml are masked.
+            cmd db-export {
+                /// Tables, and queries of database/queries
+                repeated name: String
+                /// A new folder, or for one name a file ending in .csv or .jsonl
+                optional --out path: String
+                /// csv (default) or jsonl
+                optional --format format: String
+                /// Outside dev too: values as they are, nothing masked
+                optional --raw
+                /// The environment's name: what a protected one asks for before --raw
+                optional --confirm name: String
+            }
+            /// Load files into tables: all rows of all files, or none
+            ///
+            /// Bad rows are written to a file under .ops/rejected, each with line and reason (exit 3).
+            cmd db-import {
+                /// A folder that `db export` wrote, or files named SCHEMA.TABLE.csv or .jsonl
+                repeated file: String
+                /// The table of the one file
+                optional --table table: String
+                /// csv or jsonl, where the file's name does not tell
+                optional --format format: String
+                /// Only show which file goes where, in which order; exit 3 when there is something
+                optional --plan
+                /// The environment's name: what a protected one asks for
+                optional --confirm name: String
+                /// Seconds to wait for the lock (default 0: busy is exit 5)
+                optional --lock-wait seconds: u64
+            }
+            /// Bring rows of another environment into dev, masked by database/masking.yaml
+            ///
+            /// Replaces the rows of the tables, then loads dev's seeds. What refers to a row that is left out is left out,
+            /// what a row refers to comes along. Nothing is read out while a column that looks personal has no rule.
+            cmd db-sync {
+                /// The environment the rows come from
+                optional --from env: String
+                /// Only these tables, with commas between, and what they refer to
+                optional --tables tables: String
+                /// TABLE=CONDITION in SQL: only such rows of a table
+                repeated --only condition: String
+                /// At most so many rows of each table that refers to no other
+                optional --limit rows: u64
+                /// Only show what would come and what would go; exit 3 when there is something
+                optional --plan
+                /// Do not ask
+                optional --yes
+                /// Seconds to wait for the lock (default 0: busy is exit 5)
+                optional --lock-wait seconds: u64
+            }
+            /// Vacuum and reindex, and say what needs care
+            ///
+            /// Runs database/maintenance/*.sql statement by statement. Bloat, unused, duplicate and invalid indexes,
+            /// sequences near their end and old transaction ids beyond the thresholds of database/maintenance/README.md: exit 3.
+            cmd db-maintain {
+                /// Only these files, without their ending
+                repeated name: String
+                /// Run nothing: show the statements and the report; exit 3 when there are statements
+                optional --plan
+                /// One object: {environment, ran: [{file, statement, ms}], findings: [{kind, object, value, limit, message, hint}]}
+                optional --json
+                /// The environment's name: what a protected one asks for
+                optional --confirm name: String
+                /// Seconds to wait for the lock (default 0: busy is exit 5)
+                optional --lock-wait seconds: u64
             }
             /// Open psql on the environment's database
             cmd db-shell {
@@ -589,6 +659,10 @@ pub struct Db {
 pub enum DbCmd {
     DbQuery(DbQuery),
     DbSeed(DbSeed),
+    DbExport(DbExport),
+    DbImport(DbImport),
+    DbSync(DbSync),
+    DbMaintain(DbMaintain),
     DbShell(DbShell),
     DbBackup(DbBackup),
     DbBackups(DbBackups),
@@ -605,7 +679,51 @@ pub struct DbQuery {
 }
 
 #[derive(Debug)]
-pub struct DbSeed;
+pub struct DbSeed {
+    pub confirm: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct DbExport {
+    pub name: Vec<String>,
+
+    pub out: Option<String>,
+    pub format: Option<String>,
+    pub raw: bool,
+    pub confirm: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct DbImport {
+    pub file: Vec<String>,
+
+    pub table: Option<String>,
+    pub format: Option<String>,
+    pub plan: bool,
+    pub confirm: Option<String>,
+    pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct DbSync {
+    pub from: Option<String>,
+    pub tables: Option<String>,
+    pub only: Vec<String>,
+    pub limit: Option<u64>,
+    pub plan: bool,
+    pub yes: bool,
+    pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct DbMaintain {
+    pub name: Vec<String>,
+
+    pub plan: bool,
+    pub json: bool,
+    pub confirm: Option<String>,
+    pub lock_wait: Option<u64>,
+}
 
 #[derive(Debug)]
 pub struct DbShell {

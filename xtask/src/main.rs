@@ -95,7 +95,11 @@ fn run(flags: Xtask) -> Result<Exit> {
         },
         XtaskCmd::Db(Db { env, subcommand }) => match subcommand {
             DbCmd::DbQuery(flags) => tasks::db::query::run(workspace, env.as_deref(), &flags),
-            DbCmd::DbSeed(_) => tasks::db::seed::run(workspace, env.as_deref()),
+            DbCmd::DbSeed(flags) => tasks::db::seed::run(workspace, env.as_deref(), &flags),
+            DbCmd::DbExport(flags) => tasks::db::export::run(workspace, env.as_deref(), &flags),
+            DbCmd::DbImport(flags) => tasks::db::import::run(workspace, env.as_deref(), &flags),
+            DbCmd::DbSync(flags) => tasks::db::sync::run(workspace, env.as_deref(), &flags),
+            DbCmd::DbMaintain(flags) => tasks::db::maintain::run(workspace, env.as_deref(), &flags),
             DbCmd::DbShell(flags) => tasks::db::shell::run(workspace, env.as_deref(), &flags),
             DbCmd::DbBackup(flags) => tasks::db::backup::run(workspace, env.as_deref(), &flags),
             DbCmd::DbBackups(flags) => tasks::db::backups::run(workspace, env.as_deref(), &flags),

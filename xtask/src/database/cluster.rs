@@ -124,6 +124,10 @@ impl Cluster {
         let (name, template) = (identifier(name), identifier(template.unwrap_or("template0")));
         self.run_sql(&self.binaries()?, &format!("create database {name} template {template};\n"))
     }
+    /// Makes a database where it is missing, with its roles and who may connect, as [`Cluster::ensure_running`] does.
+    pub fn prepare_database(&self, name: &str) -> Result<()> {
+        self.run_sql(&self.binaries()?, &roles::sql(&self.config, name))
+    }
     /// Removes a database and ends the sessions in it. One that is not there is no error.
     pub fn drop_database(&self, name: &str) -> Result<()> {
         self.run_sql(&self.binaries()?, &format!("drop database if exists {} with (force);\n", identifier(name)))

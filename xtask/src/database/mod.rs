@@ -8,6 +8,8 @@ pub mod cluster;
 pub mod import;
 pub mod ledger;
 pub mod lock;
+pub mod maintain;
+pub mod masking;
 pub mod measure;
 pub mod migrations;
 mod place;
@@ -21,6 +23,7 @@ pub mod session;
 pub mod sql;
 mod start;
 pub mod target;
+pub mod transfer;
 mod unpack;
 pub mod url;
 

@@ -200,7 +200,7 @@ pub fn run_csv(session: &mut Session, query: &Query, bound: &str) -> Result<Stri
 
 /// The same as one JSON array.
 pub fn run_json(session: &mut Session, query: &Query, bound: &str) -> Result<String> {
-    run(session, query, &format!("select coalesce(json_agg(t), '[]') from ({bound}\n) t"))
+    run(session, query, &format!("select coalesce(json_agg(xtask_row), '[]') from ({bound}\n) xtask_row"))
 }
 
 fn run(session: &mut Session, query: &Query, statement: &str) -> Result<String> {

@@ -13,12 +13,24 @@ use crate::tools::hash;
 use crate::ui::{Exit, Failure, Finding, Place};
 use crate::workspace::{Environment, Workspace, entries};
 
+/// The seeds of an environment, in the order they are loaded in.
+pub fn files(workspace: &Workspace, environment: &str) -> Vec<Utf8PathBuf> {
+    let files = entries(&workspace.seeds(environment)).into_iter();
+    files.filter(|path| path.extension() == Some("sql")).collect()
+}
+
 /// Loads every seed of an environment; the files that were loaded.
 pub fn load(session: &mut Session, workspace: &Workspace, environment: &Environment) -> Result<Vec<Utf8PathBuf>> {
-    let files: Vec<Utf8PathBuf> = entries(&workspace.seeds(&environment.name))
-        .into_iter()
-        .filter(|path| path.extension() == Some("sql"))
-        .collect();
+    Ok(load_counting(session, workspace, environment)?.0)
+}
+
+/// The same, with the number of rows that were added, changed or removed; none of temporary tables.
+pub fn load_counting(
+    session: &mut Session,
+    workspace: &Workspace,
+    environment: &Environment,
+) -> Result<(Vec<Utf8PathBuf>, u64)> {
+    let files = files(workspace, &environment.name);
     session.execute("begin")?;
     for path in &files {
         let file = workspace.relative(path);
@@ -28,8 +40,13 @@ pub fn load(session: &mut Session, workspace: &Workspace, environment: &Environm
             return Err(error);
         }
     }
+    let rows = session.value(
+        "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) from pg_catalog.pg_stat_xact_user_tables \
+         where schemaname !~ '^pg_temp'",
+    )?;
     session.execute("commit")?;
-    Ok(files.iter().map(|path| workspace.relative(path).to_owned()).collect())
+    let files = files.iter().map(|path| workspace.relative(path).to_owned()).collect();
+    Ok((files, rows.parse().unwrap_or(0)))
 }
 
 fn load_one(session: &mut Session, path: &Utf8Path, file: &Utf8Path, environment: &Environment) -> Result<()> {

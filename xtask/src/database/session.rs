@@ -7,6 +7,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -68,11 +70,26 @@ enum Input<'a> {
     Copy { statement: &'a str, data: &'a str },
 }
 
+/// How many bytes of an answer that is passed on piece by piece may wait in memory.
+const IN_FLIGHT: usize = 8 * 1024 * 1024;
+/// After a COPY that failed at once, psql would run the data as commands; so here it must stop instead.
+const COPY_BEGINS: &str = "\\set VERBOSITY verbose\n\\set ON_ERROR_STOP on\n";
+const COPY_ENDS: &str = "\\.\n\\set ON_ERROR_STOP off\n\\set VERBOSITY terse\n";
+
+/// Slows the reader of psql's output down to the one who takes it, while an answer is passed on piece by piece. At all
+/// other times nothing may hold it up: psql would stop reading what is sent to it.
+#[derive(Default)]
+struct Flow {
+    is_bounded: AtomicBool,
+    waiting: AtomicUsize,
+}
+
 pub struct Session {
     child: Child,
     stdin: ChildStdin,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
+    flow: Arc<Flow>,
     mark: String,
     count: u64,
 }
@@ -90,11 +107,13 @@ impl Session {
         let psql = Cmd::new(target.psql()?).args(["-X", "-q", "-A", "-t", "-v", "VERBOSITY=terse", "-w"]);
         let mut child = connection.apply(psql).env("PSQLRC", "/dev/null").env("LC_ALL", "C.UTF-8").spawn_piped()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let flow = Arc::new(Flow::default());
         let mut session = Session {
             child,
             stdin: stdin.context("psql has no stdin")?,
-            stdout: lines(stdout.context("psql has no stdout")?),
-            stderr: lines(stderr.context("psql has no stderr")?),
+            stdout: lines(stdout.context("psql has no stdout")?, Arc::clone(&flow)),
+            stderr: lines(stderr.context("psql has no stderr")?, Arc::default()),
+            flow,
             mark: format!("xtask-{}", os::random_hex(8)?),
             count: 0,
         };
@@ -134,6 +153,37 @@ impl Session {
         self.receive(true)
     }
 
+    /// Runs a COPY … FROM STDIN with whatever `fill` writes, in the text format; nothing of it is kept in memory. An
+    /// error of `fill` is returned; what it had written is then part of a transaction that must be rolled back.
+    pub fn copy_from(&mut self, statement: &str, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Answer> {
+        let begin = format!("{COPY_BEGINS}{}", closed(statement));
+        let mut marks = String::new();
+        self.put_marks(&mut marks, true);
+        let mut stream = std::io::BufWriter::with_capacity(64 * 1024, &mut self.stdin);
+        let filled = stream.write_all(begin.as_bytes()).map_err(anyhow::Error::from).and_then(|()| fill(&mut stream));
+        // The COPY is ended in any case, so that psql is left in a state one knows; a line begun is one too few or bad.
+        let end = format!("{}{COPY_ENDS}{marks}", if filled.is_ok() { "" } else { "\n" });
+        // A psql that is gone is told by the answer.
+        let _sent = stream.write_all(end.as_bytes()).and_then(|()| stream.flush());
+        drop(stream.into_parts());
+        let answer = self.receive(true);
+        match filled {
+            // psql has ended, after an error of the server: its last words say which.
+            Err(error) if !is_broken_pipe(&error) => Err(error),
+            _ => answer,
+        }
+    }
+
+    /// Runs a COPY … TO STDOUT and passes its lines on to `sink`, a few megabytes in memory at most. An error of `sink`
+    /// is returned, and the session must then be dropped.
+    pub fn copy_to(&mut self, statement: &str, sink: &mut dyn Write) -> Result<Answer> {
+        self.flow.is_bounded.store(true, Ordering::Relaxed);
+        self.send(&Input::Statement(statement));
+        let answer = self.receive_into(true, Some(sink));
+        self.flow.is_bounded.store(false, Ordering::Relaxed);
+        answer
+    }
+
     /// Sends all statements at once and returns their answers. The server runs those behind a failure too, so only
     /// statements that do no harm after a failure of an earlier one may follow it (as inside a transaction).
     pub fn run_all(&mut self, statements: &[&str]) -> Result<Vec<Answer>> {
@@ -162,7 +212,7 @@ impl Session {
 
     /// The rows of a query of our own as JSON objects.
     pub fn query(&mut self, query: &str) -> Result<Vec<Value>> {
-        let rows = self.execute(&format!("select coalesce(json_agg(t), '[]') from ({query}) t"))?;
+        let rows = self.execute(&format!("select coalesce(json_agg(xtask_row), '[]') from ({query}) xtask_row"))?;
         match serde_json::from_str(&rows).context("the server's answer is not JSON")? {
             Value::Array(rows) => Ok(rows),
             other => Ok(vec![other]),
@@ -187,21 +237,24 @@ impl Session {
 
     /// A statement and the marks behind it: on stderr always, on stdout where the rows before it are wanted.
     fn put(&mut self, text: &mut String, input: &Input<'_>, with_rows: bool) {
-        self.count += 1;
-        let mark = format!("{}-{}", self.mark, self.count);
         match input {
             Input::Statement(statement) => text.push_str(&closed(statement)),
-            // After a COPY that failed at once, psql would run the data as commands; so here it must stop instead.
             Input::Copy { statement, data } => {
-                text.push_str("\\set VERBOSITY verbose\n\\set ON_ERROR_STOP on\n");
+                text.push_str(COPY_BEGINS);
                 text.push_str(&closed(statement));
                 text.push_str(data);
                 if !data.is_empty() && !data.ends_with('\n') {
                     text.push('\n');
                 }
-                text.push_str("\\.\n\\set ON_ERROR_STOP off\n\\set VERBOSITY terse\n");
+                text.push_str(COPY_ENDS);
             }
         }
+        self.put_marks(text, with_rows);
+    }
+
+    fn put_marks(&mut self, text: &mut String, with_rows: bool) {
+        self.count += 1;
+        let mark = format!("{}-{}", self.mark, self.count);
         text.push_str(&format!(
             "\\if :ERROR\n\\warn {mark}-v\n\\errverbose\n\\endif\n\\warn {mark} :ERROR :SQLSTATE\n"
         ));
@@ -211,17 +264,29 @@ impl Session {
     }
 
     fn receive(&mut self, with_rows: bool) -> Result<Answer> {
+        self.receive_into(with_rows, None)
+    }
+
+    /// Rows go to `sink` where there is one, else into the answer.
+    fn receive_into(&mut self, with_rows: bool, mut sink: Option<&mut dyn Write>) -> Result<Answer> {
         // Marks are numbered, but answers come in order: whatever mark of ours comes next ends this answer.
         let mut answer = Answer::default();
         if with_rows {
             loop {
-                match self.stdout.recv() {
-                    Ok(line) if line.starts_with(&self.mark) => break,
-                    Ok(line) => {
+                let Ok(line) = self.stdout.recv() else { return self.last_words(answer) };
+                self.flow.waiting.fetch_sub(line.len(), Ordering::Relaxed);
+                if line.starts_with(&self.mark) {
+                    break;
+                }
+                match &mut sink {
+                    Some(sink) => {
+                        sink.write_all(line.as_bytes())?;
+                        sink.write_all(b"\n")?;
+                    }
+                    None => {
                         answer.rows.push_str(&line);
                         answer.rows.push('\n');
                     }
-                    Err(_) => return self.last_words(answer),
                 }
             }
         }
@@ -295,7 +360,11 @@ fn closed(statement: &str) -> String {
     if text.ends_with(';') { format!("{text}\n") } else { format!("{text}\n;\n") }
 }
 
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn lines(stream: impl Read + Send + 'static, flow: Arc<Flow>) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
@@ -303,8 +372,12 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
         while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
             line.clear();
+            flow.waiting.fetch_add(text.len(), Ordering::Relaxed);
             if sender.send(text).is_err() {
                 return;
+            }
+            while flow.is_bounded.load(Ordering::Relaxed) && flow.waiting.load(Ordering::Relaxed) > IN_FLIGHT {
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
     });

@@ -161,7 +161,7 @@ impl Target {
             return Err(Failure::refused("only a database that runs here can be made anew").into());
         };
         cluster.drop_database(&self.database)?;
-        cluster.create_database(&self.database, None)
+        cluster.prepare_database(&self.database)
     }
 
     /// Ends and removes what [`Target::for_test`] made for a test run.

@@ -88,6 +88,13 @@ impl Workspace {
     pub fn seeds(&self, environment: &str) -> Utf8PathBuf {
         self.database().join("seeds").join(environment)
     }
+    /// What columns become outside their environment.
+    pub fn masking(&self) -> Utf8PathBuf {
+        self.database().join("masking.yaml")
+    }
+    pub fn maintenance(&self) -> Utf8PathBuf {
+        self.database().join("maintenance")
+    }
     pub fn queries(&self) -> Utf8PathBuf {
         self.database().join("queries")
     }
@@ -132,6 +139,14 @@ impl Workspace {
     /// What tasks leave for the overview to tell without asking anybody.
     pub fn facts_file(&self, environment: &str) -> Utf8PathBuf {
         self.ops().join("facts").join(format!("{environment}.json"))
+    }
+    /// Rows that an import did not take.
+    pub fn rejected(&self) -> Utf8PathBuf {
+        self.ops().join("rejected")
+    }
+    /// Masked rows on their way from one environment to another.
+    pub fn transit(&self) -> Utf8PathBuf {
+        self.ops().join("transit")
     }
     /// The key that keeps hashes of values from being guessed.
     pub fn hash_key_file(&self) -> Utf8PathBuf {

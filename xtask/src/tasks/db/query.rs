@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::database::session::Session;
+use crate::database::transfer::csv;
 use crate::database::{ledger, queries};
 use crate::flags::DbQuery;
 use crate::tasks::migrate::{PATIENCE, open_environment};
@@ -39,9 +40,9 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) ->
     let mut session = Session::open_within(&target, &ledger::purpose("db query"), PATIENCE)?;
     match format {
         "json" => ui::out(&queries::run_json(&mut session, query, &bound)?),
-        "csv" => ui::out(queries::run_csv(&mut session, query, &bound)?.trim_end_matches('\n')),
+        "csv" => ui::out(&queries::run_csv(&mut session, query, &bound)?),
         _ => {
-            let rows = csv_rows(&queries::run_csv(&mut session, query, &bound)?);
+            let rows = csv_rows(&queries::run_csv(&mut session, query, &bound)?)?;
             let header: Vec<&str> =
                 rows.first().map(|row| row.iter().map(String::as_str).collect()).unwrap_or_default();
             ui::out(&ui::table(&header, rows.get(1..).unwrap_or_default()));
@@ -51,30 +52,20 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) ->
     Ok(Exit::Done)
 }
 
-/// CSV as PostgreSQL writes it (RFC 4180) to rows; line ends inside a value become blanks, for a table.
-fn csv_rows(csv: &str) -> Vec<Vec<String>> {
+/// CSV as PostgreSQL writes it to rows for a table: line ends inside a value become blanks, null is told from nothing.
+fn csv_rows(text: &str) -> Result<Vec<Vec<String>>> {
+    let mut reader = csv::Reader::new(text.as_bytes());
     let mut rows = Vec::new();
-    let mut row = Vec::new();
-    let mut cell = String::new();
-    let mut quoted = false;
-    let mut chars = csv.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                cell.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => row.push(std::mem::take(&mut cell)),
-            '\n' if !quoted => {
-                row.push(std::mem::take(&mut cell));
-                rows.push(std::mem::take(&mut row));
-            }
-            '\n' | '\r' | '\t' => cell.push(' '),
-            c => cell.push(c),
-        }
+    while let Some(record) = reader.next()? {
+        let record =
+            record.map_err(|bad| Failure::failed(format!("line {} of the answer: {}", bad.line, bad.reason)))?;
+        let cell = |value: Option<Vec<u8>>| match value {
+            Some(value) => String::from_utf8_lossy(&value).replace(['\n', '\r', '\t'], " "),
+            None => "null".to_owned(),
+        };
+        rows.push(record.values.into_iter().map(cell).collect());
     }
-    rows
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -82,8 +73,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_with_quotes_and_line_ends() {
-        assert_eq!(csv_rows("a,b\n1,\"x, \"\"y\"\"\nz\"\n"), [["a", "b"], ["1", "x, \"y\" z"]]);
-        assert_eq!(csv_rows("a\n"), [["a"]]);
+    fn rows_of_a_table() {
+        assert_eq!(
+            csv_rows("a,b\n1,\"x, \"\"y\"\"\nz\"\n,\"\"\n").unwrap(),
+            [["a", "b"], ["1", "x, \"y\" z"], ["null", ""]]
+        );
+        assert_eq!(csv_rows("a\n").unwrap(), [["a"]]);
     }
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::database::ledger;
 use crate::database::lock::{self, Protects};
 use crate::database::session::Session;
+use crate::database::{Target, ledger};
 use crate::flags::DbReset;
-use crate::tasks::migrate::{self, PATIENCE, open_environment};
+use crate::tasks::migrate::{self, PATIENCE};
 use crate::tasks::services::DEV;
+use crate::tools::files::Lock;
 use crate::ui::{self, Exit, Failure, prompt};
-use crate::workspace::Workspace;
+use crate::workspace::{Environment, Workspace};
 
 /// Drops dev's database and makes it anew.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) -> Result<Exit> {
@@ -20,7 +21,18 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) ->
         workspace.check_environment_name(name)?;
         return Err(Failure::refused(format!("only dev's database can be reset, not that of `{name}`")).into());
     }
-    let (environment, target) = open_environment(workspace, environment)?;
+    let environment = Environment::load(workspace, name)?;
+    let target = Target::of(workspace, &environment, name)?;
+    if !target.is_embedded() {
+        let message = format!("only a database that runs here can be made anew, not {}", target.describe());
+        return Err(Failure::refused(message).into());
+    }
+    // For as long as this takes: the lock in the database ends with the database.
+    let _lock = Lock::take(&workspace.lock_file("reset-dev"), "dev's database", Duration::ZERO)?;
+    let step = ui::step("database");
+    // A run that was killed may have left no database, or one without its roles.
+    target.ensure_running(&step)?;
+    step.done_with(&target.describe());
     let mut session = Session::open_within(&target, &ledger::purpose("db reset"), PATIENCE)?;
     ledger::check_identity(&mut session, &environment.name)?;
     if !prompt::confirm("drop dev's database with all it holds, and make it anew?", flags.yes)? {
