@@ -13,10 +13,10 @@ use crate::sandbox::{Run, Sandbox, skip};
 /// A workspace whose dev environment has an empty database.
 pub(crate) struct Bench {
     pub(crate) sandbox: Sandbox,
-    server: String,
+    pub(crate) server: String,
     psql: PathBuf,
-    url: String,
-    name: String,
+    pub(crate) url: String,
+    pub(crate) name: String,
 }
 
 impl Bench {
@@ -65,7 +65,7 @@ impl Bench {
         Some(bench)
     }
 
-    fn ask_at(&self, url: &str, sql: &str) -> String {
+    pub(crate) fn ask_at(&self, url: &str, sql: &str) -> String {
         let mut psql = Command::new(&self.psql);
         psql.args(["--no-psqlrc", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
         let output = psql.current_dir("/").output().unwrap();

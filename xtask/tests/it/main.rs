@@ -17,4 +17,6 @@ mod services;
 mod services_killed;
 mod services_misbehaving;
 mod setup;
+mod sync;
 mod tidy;
+mod transfer;
