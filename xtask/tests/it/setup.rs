@@ -20,7 +20,10 @@ fn fresh_clone(test: &str) -> Option<Sandbox> {
             sandbox.set(name, value);
         }
     }
-    sandbox.write("Cargo.toml", "[package]\nname = \"nothing\"\nedition = \"2024\"\n[lib]\npath = \"nothing.rs\"\n");
+    sandbox.write(
+        "Cargo.toml",
+        "[package]\nname = \"nothing\"\nedition = \"2024\"\n[lib]\npath = \"nothing.rs\"\n[workspace]\n",
+    );
     sandbox.write("Cargo.lock", "version = 4\n\n[[package]]\nname = \"nothing\"\nversion = \"0.0.0\"\n");
     sandbox.write("nothing.rs", "");
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
