@@ -5,6 +5,7 @@ noisy machine hits both alike. Everything happens in clones below a temporary fo
 but a busy machine makes every figure worse: run it alone.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -193,6 +194,64 @@ def database(tree: Path) -> None:
     xtask = tree / "target/debug/xtask"
     run([xtask, "migrate", "--workspace", tree], tree)
     backups.measure(tree, ENV, record)
+
+
+def migrations(scratch: Path, tree: Path) -> None:
+    """A thousand one-statement migrations against one psql session that runs the same transactions, and dbmate."""
+    xtask = tree / "target/debug/xtask"
+    count = 1000
+    shutil.rmtree(tree / "database/migrations")
+    shutil.rmtree(tree / "database/seeds")
+    pending = tree / "database/migrations/pending"
+    theirs = scratch / "dbmate"
+    pending.mkdir(parents=True)
+    theirs.mkdir()
+    lines = ["create table ledger (version text primary key, name text, state text, sha256 text, raw text, chain text, run text, who text, host text, tool text, started timestamptz, applied timestamptz, duration bigint);"]
+    for number in range(1, count + 1):
+        statement = f"create table t{number} (id bigint primary key, n int);"
+        (pending / f"{number:04}_t{number}.sql").write_text(statement + "\n")
+        (theirs / f"{number:04}_t{number}.sql").write_text(f"-- migrate:up\n{statement}\n-- migrate:down\n")
+        texts = ", ".join(f"'{text}'" for text in [f"{number:04}", f"t{number}", "applied", "a" * 64, "b" * 64, "c" * 64, "run", "who", "host", "0.1.0"])
+        lines.append(f"BEGIN;\n{statement}\nINSERT INTO ledger VALUES ({texts}, transaction_timestamp(), clock_timestamp(), 1);\nCOMMIT;")
+    script = scratch / "thousand.sql"
+    script.write_text("\n".join(lines) + "\n")
+    run([xtask, "setup", "--workspace", tree], tree)
+    run([xtask, "services", "stop", "--workspace", tree], tree)
+    run([xtask, "migrate", "status", "--workspace", tree], tree)
+    folder = hashlib.sha256(str((tree / ".ops/postgres/dev").resolve()).encode()).hexdigest()[:12]
+    socket_folder = f"/tmp/ops-{os.getuid()}-{folder}"
+    psql = [next((tree / ".ops/tools").glob("**/bin/psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", socket_folder, "-U", "postgres"]
+
+    def empty() -> None:
+        run([*psql, "-d", "postgres", "-c", "drop database if exists vital_dev with (force)", "-c", "create database vital_dev template template0", "-c", "checkpoint"], tree)
+
+    def ours() -> float:
+        empty()
+        return run([xtask, "migrate", "--workspace", tree], tree)
+
+    def bare() -> float:
+        empty()
+        return run([*psql, "-d", "vital_dev", "-f", script], tree)
+
+    mine, bound = in_turns(3, ours, bare)
+    record("a thousand migrations", mine / bound, 1.3, f"{mine:.2f} s; one psql session {bound:.2f} s")
+    tools = scratch / "node"
+    tools.mkdir()
+    run(["npm", "install", "--silent", "--prefix", tools, "dbmate"], tools)
+    url = f"postgres://postgres@localhost/vital_dev?socket={socket_folder}&sslmode=disable"
+    dbmate = [tools / "node_modules/.bin/dbmate", "--url", url, "--migrations-dir", theirs, "--no-dump-schema", "migrate"]
+
+    def same() -> float:
+        empty()
+        return run(dbmate, tree)
+
+    mine, bound = in_turns(3, ours, same)
+    record("a thousand migrations, against dbmate", mine / bound, 1.0, f"{mine:.2f} s; dbmate {bound:.2f} s")
+    same()
+    bound = in_turns(11, lambda: run(dbmate, tree))[0]
+    ours()
+    mine = in_turns(11, lambda: run([xtask, "migrate", "--workspace", tree], tree))[0]
+    record("migrate with nothing to do", mine / bound, 0.5, f"{mine * 1000:.0f} ms; dbmate {bound * 1000:.0f} ms")
     run([xtask, "clean", "--all", "--yes", "--workspace", tree], tree)
 
 
@@ -205,6 +264,7 @@ def main() -> int:
         setup(tree)
         services(tree)
         database(tree)
+        migrations(scratch, tree)
     slow = sum(ratio > limit for _, ratio, limit, _ in results)
     print(f"performance: {len(results) - slow} passed, {slow} failed")
     return 1 if slow else 0

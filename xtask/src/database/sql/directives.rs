@@ -165,7 +165,7 @@ fn timeout(name: &str, value: &str, may_be_endless: bool) -> Result<Duration, Sy
     }
 }
 
-/// `500ms`, `5s`, `2min`, `1h` or `0`; a bare number is refused, since PostgreSQL would read milliseconds and a person
+/// `500ms`, `5s`, `2min` (or `2m`, as in the YAML files), `1h` or `0`; a bare number is refused, since PostgreSQL would read milliseconds and a person
 /// seconds. At most what PostgreSQL's integer of milliseconds holds.
 pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|char: char| char.is_ascii_digit()).len();
@@ -174,7 +174,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     let milliseconds = match unit {
         "ms" => number,
         "s" => number.checked_mul(1_000)?,
-        "min" => number.checked_mul(60_000)?,
+        "m" | "min" => number.checked_mul(60_000)?,
         "h" => number.checked_mul(3_600_000)?,
         "" if number == 0 => 0,
         _ => return None,
