@@ -384,6 +384,7 @@ fn a_database_of_another_environment_or_of_others_is_not_touched() {
     bench.sandbox.write("config/environments/.env.staging.example", schema);
     bench.sandbox.write("config/environments/.env.staging", values);
     bench.migration("2_two", "insert into t values (2);\n");
+    bench.sandbox.write("database/seeds/staging/1_t.sql", "insert into t values (3);\n");
     for words in ["migrate --env staging", "migrate status --env staging", "db seed --env staging"] {
         bench.xtask(words).exits(3).says("`dev`").says("staging");
     }
