@@ -333,6 +333,11 @@ xflags::xflags! {
                 /// Seconds to wait for the lock (default 0: busy is exit 5)
                 optional --lock-wait seconds: u64
             }
+            /// Compare the database with what its applied migrations make; exit 3 with differences
+            cmd db-diff {
+                /// One object: {environment, differences: [{kind, object, expected, found}]}
+                optional --json
+            }
             /// Open psql on the environment's database
             cmd db-shell {
                 /// As the services' role instead of the owner
@@ -663,6 +668,7 @@ pub enum DbCmd {
     DbImport(DbImport),
     DbSync(DbSync),
     DbMaintain(DbMaintain),
+    DbDiff(DbDiff),
     DbShell(DbShell),
     DbBackup(DbBackup),
     DbBackups(DbBackups),
@@ -723,6 +729,11 @@ pub struct DbMaintain {
     pub json: bool,
     pub confirm: Option<String>,
     pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct DbDiff {
+    pub json: bool,
 }
 
 #[derive(Debug)]

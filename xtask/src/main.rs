@@ -100,6 +100,7 @@ fn run(flags: Xtask) -> Result<Exit> {
             DbCmd::DbImport(flags) => tasks::db::import::run(workspace, env.as_deref(), &flags),
             DbCmd::DbSync(flags) => tasks::db::sync::run(workspace, env.as_deref(), &flags),
             DbCmd::DbMaintain(flags) => tasks::db::maintain::run(workspace, env.as_deref(), &flags),
+            DbCmd::DbDiff(flags) => tasks::db::diff::run(workspace, env.as_deref(), &flags),
             DbCmd::DbShell(flags) => tasks::db::shell::run(workspace, env.as_deref(), &flags),
             DbCmd::DbBackup(flags) => tasks::db::backup::run(workspace, env.as_deref(), &flags),
             DbCmd::DbBackups(flags) => tasks::db::backups::run(workspace, env.as_deref(), &flags),

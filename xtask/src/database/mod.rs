@@ -5,6 +5,7 @@ pub mod backup;
 pub mod binaries;
 pub mod checksums;
 pub mod cluster;
+pub mod diff;
 pub mod import;
 pub mod ledger;
 pub mod lock;

@@ -223,3 +223,59 @@ fn a_query_cannot_write_and_its_values_are_exact() {
     assert_eq!(run.json()[0]["said"], "'); drop table t.one; --\\");
     assert_eq!(bench.ask("select to_regclass('t.one') is not null"), "t");
 }
+
+#[test]
+fn what_no_migration_made_is_told() {
+    let Some(bench) = bench("what_no_migration_made_is_told") else { return };
+    bench.migration(
+        "2_more",
+        "create index tree_parent on t.tree (parent);
+        create function t.f() returns trigger language plpgsql as $$ begin return new; end $$;
+        create trigger f before insert on t.tree for each row execute function t.f();
+        create view t.v as select id from t.tree;
+        alter table t.tree enable row level security;
+        create policy p on t.tree using (id > 0);\n",
+    );
+    bench.xtask("migrate").exits(0);
+    // What is pending is no difference.
+    bench.migration("3_later", "create table t.later (id int);\n");
+    bench.xtask("db diff").exits(0).says("nothing differs");
+    bench.ask("create table t.by_hand (id int, n text)");
+    bench.ask("alter table t.one add column extra int");
+    bench.ask("alter table t.one alter column v set default 'x'");
+    bench.ask("alter table t.tree disable trigger f");
+    bench.ask("alter table t.tree add constraint positive check (id > 0) not valid");
+    bench.ask("update pg_index set indisvalid = false where indexrelid = 't.tree_parent'::regclass");
+    bench.ask("grant select on t.one to public");
+    bench.ask("alter policy p on t.tree using (id > 1)");
+    bench.ask("create or replace view t.v as select id, parent from t.tree");
+    bench.ask("create or replace function t.f() returns trigger language plpgsql as $$ begin return null; end $$");
+    bench.ask("alter sequence t.a_id_seq cache 7");
+    let found = bench.xtask("db diff --json").exits(3).json();
+    let mut seen: Vec<String> = found["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| format!("{} {}", one["kind"].as_str().unwrap(), one["object"].as_str().unwrap()))
+        .collect();
+    seen.sort();
+    assert_eq!(
+        seen,
+        [
+            "column t.one.extra",
+            "column t.one.v",
+            "constraint positive on t.tree",
+            "function t.f()",
+            "grants relation t.one",
+            "index t.tree_parent",
+            "policy p on t.tree",
+            "sequence settings t.a_id_seq",
+            "table t.by_hand",
+            "trigger f on t.tree",
+            "view t.v",
+        ]
+    );
+    bench.xtask("db diff").exits(3).prints("table t.by_hand: no migration makes it").prints("begin return null");
+    let left = "select count(*) from pg_database where datname like 'xtask_diff_%'";
+    assert_eq!(bench.ask(left), "0", "a scratch database was left behind");
+}

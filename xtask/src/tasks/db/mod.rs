@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod backups;
+pub mod diff;
 pub mod export;
 pub mod import;
 pub mod maintain;

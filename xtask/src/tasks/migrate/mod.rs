@@ -24,7 +24,7 @@ pub use measure::measure;
 pub use new::new;
 pub use promote::promote;
 pub use repair::repair;
-pub use schema::schema;
+pub use schema::{replay_applied, schema};
 pub use status::status;
 pub use up::{apply_and_seed, up};
 pub use verify::verify;

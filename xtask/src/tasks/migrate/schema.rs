@@ -8,7 +8,7 @@ use super::up::{Disk, Plan, Wish, run};
 use crate::database::Target;
 use crate::database::ledger;
 use crate::database::lock::{self, Protects};
-use crate::database::migrations::Runner;
+use crate::database::migrations::{Runner, order};
 use crate::database::schema::{dump, first_difference};
 use crate::database::scratch::Scratch;
 use crate::database::session::Session;
@@ -60,6 +60,20 @@ pub(super) fn compare(workspace: &Workspace, found: &str) -> Result<Option<Findi
         let message = format!("the migrations make `{}`, the file has `{}`", expected.trim(), found.trim());
         Finding::error(message).at(Place { file, line, column: 1 }).hint(hint)
     }))
+}
+
+/// Runs in an empty database what another one's ledger says is applied there: how many files that are, and the versions
+/// that no file has any more.
+pub fn replay_applied(workspace: &Workspace, look: &ledger::Look, target: &Target) -> Result<(usize, Vec<String>)> {
+    let mut disk = Disk::read(workspace)?;
+    let is_applied = |version: &str| look.rows.iter().any(|row| order(&row.version) == order(version));
+    let has_file = |version: &str| disk.files.iter().any(|file| order(&file.version) == order(version));
+    let missing = look.rows.iter().filter(|row| row.state == "applied" && !has_file(&row.version));
+    let missing = missing.map(|row| format!("{}_{}", row.version, row.name)).collect();
+    disk.files.retain(|file| is_applied(&file.version));
+    disk.repeatable.retain(|file| look.repeatable.iter().any(|(name, _)| *name == file.name));
+    replay_some(workspace, &disk, target, &Wish { to: None, out_of_order: true })?;
+    Ok((disk.files.len() + disk.repeatable.len(), missing))
 }
 
 /// Runs every migration in an empty database.

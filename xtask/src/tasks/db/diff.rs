@@ -1,0 +1,101 @@
+//! `db diff`: a live database against what its migrations make.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::database::diff::{self, Difference};
+use crate::database::scratch::Scratch;
+use crate::database::session::{Session, identifier};
+use crate::database::{Target, ledger};
+use crate::flags::DbDiff;
+use crate::tasks::migrate::{self, PATIENCE, open_environment};
+use crate::tools::os;
+use crate::ui::{self, Exit};
+use crate::workspace::Workspace;
+
+/// Replays the migrations that are applied there into an empty database, and compares the two catalogs.
+pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbDiff) -> Result<Exit> {
+    let (environment, target) = open_environment(workspace, environment)?;
+    let mut live = Session::open_within(&target, &ledger::purpose("db diff"), PATIENCE)?;
+    ledger::check_identity(&mut live, &environment.name)?;
+    let look = ledger::look(&mut live, &target.config.service_role)?;
+    let step = ui::step("replay the migrations that are applied");
+    let empty = Empty::beside(workspace, &target, &mut live, &step)?;
+    let (count, missing) = migrate::replay_applied(workspace, &look, empty.target())?;
+    step.done_with(&format!("{count} files"));
+    let expected = diff::read(&mut Session::open(empty.target(), &ledger::purpose("db diff"))?)?;
+    let mut differences: Vec<Difference> = missing
+        .into_iter()
+        .map(|object| Difference {
+            kind: "migration".to_owned(),
+            object,
+            expected: None,
+            found: Some("applied".to_owned()),
+        })
+        .collect();
+    differences.extend(diff::compare(&expected, &diff::read(&mut live)?));
+    if flags.json {
+        let all: Vec<_> = differences.iter().map(Difference::to_json).collect();
+        ui::json(&json!({"environment": environment.name, "differences": all}));
+    } else {
+        for difference in &differences {
+            ui::out(&difference.line());
+        }
+        match differences.len() {
+            0 => ui::say("nothing differs: the database is what its migrations make"),
+            count => ui::say(&format!("{count} differences; a new migration brings both together")),
+        }
+    }
+    Ok(if differences.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// An empty database, best on the same server: then both are written by the same version, and roles are the same.
+enum Empty {
+    Here(Scratch),
+    There { target: Target, server: Target },
+}
+
+/// What a run that was killed leaves is removed by the next.
+const PREFIX: &str = "xtask_diff_";
+
+impl Empty {
+    fn beside(workspace: &Workspace, target: &Target, live: &mut Session, step: &ui::Step) -> Result<Empty> {
+        if target.is_embedded() && target.environment == crate::tasks::services::DEV {
+            return Ok(Empty::Here(Scratch::empty(workspace, step)?));
+        }
+        let old = live.value(&format!(
+            "select datname from pg_catalog.pg_database d where datname like '{PREFIX}%' and not exists \
+             (select from pg_catalog.pg_stat_activity a where a.datid = d.oid)"
+        ))?;
+        for name in old.lines() {
+            // Of a run that is just beginning, perhaps: then it is in use, and stays.
+            let _dropped = live.run(&format!("drop database if exists {}", identifier(name)))?;
+        }
+        let name = format!("{PREFIX}{}_{}", std::process::id(), os::random_hex(4)?);
+        match live.run(&format!("create database {} template template0", identifier(&name)))?.ok() {
+            Ok(_) => Ok(Empty::There { target: target.with_database(&name), server: target.clone() }),
+            Err(error) if error.sqlstate == "42501" => {
+                ui::warn("the role may not make databases there, so this is compared with a database on this machine");
+                Ok(Empty::Here(Scratch::empty(workspace, step)?))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+    fn target(&self) -> &Target {
+        match self {
+            Empty::Here(scratch) => &scratch.target,
+            Empty::There { target, .. } => target,
+        }
+    }
+}
+
+impl Drop for Empty {
+    fn drop(&mut self) {
+        if let Empty::There { target, server } = self {
+            // What cannot be removed now is removed by the next run.
+            let _dropped = Session::open(server, &ledger::purpose("db diff")).and_then(|mut session| {
+                session.run(&format!("drop database {} with (force)", identifier(&target.database)))
+            });
+        }
+    }
+}
