@@ -74,6 +74,7 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         db import
         db sync
         db maintain
+        db diff
         db shell
         db backup
         db backups
@@ -148,7 +149,7 @@ fn what_is_unknown_exits_2_and_says_what_was_probably_meant() {
     check(
         "db",
         expect![[r#"
-            error: `db` needs a verb: query, seed, export, import, sync, maintain, shell, backup, backups, restore, reset
+            error: `db` needs a verb: query, seed, export, import, sync, maintain, diff, shell, backup, backups, restore, reset
             hint: see `cargo xtask db --help`
         "#]],
     );
