@@ -69,16 +69,15 @@ def free_port() -> int:
 
 
 def crates_alone(scratch: Path) -> Path:
-    """A package with the card's six crates, at the workspace's locked versions, and an empty main."""
+    """A package with the card's six crates, at the workspace's locked versions, cargo's own profile and an empty main."""
     target = scratch / "crates"
     (target / "src").mkdir(parents=True)
     (target / "src/main.rs").write_text("fn main() {}\n")
     manifest = (WORKSPACE / "xtask/Cargo.toml").read_text()
     lines = [line for line in manifest.splitlines() if line.split("=")[0].strip() in CARD_CRATES]
-    profile = (WORKSPACE / "Cargo.toml").read_text().split("[profile.dev]")[1].split("[profile.dev.package")[0]
     (target / "Cargo.toml").write_text(
         '[package]\nname = "crates"\nversion = "0.1.0"\nedition = "2024"\n[dependencies]\n'
-        + "\n".join(lines) + "\n[workspace]\n[profile.dev]" + profile
+        + "\n".join(lines) + "\n[workspace]\n"
     )
     shutil.copy(WORKSPACE / "Cargo.lock", target / "Cargo.lock")
     return target
@@ -100,7 +99,7 @@ def empty_main(scratch: Path) -> Path:
 def build(folder: Path, package: str) -> float:
     output = folder / "target"
     shutil.rmtree(output, ignore_errors=True)
-    return run(["cargo", "build", "--quiet", "--package", package], folder, {**ENV, "CARGO_INCREMENTAL": "1"})
+    return run(["cargo", "build", "--quiet", "--package", package], folder)
 
 
 def cold_build(scratch: Path, tree: Path) -> None:
@@ -200,6 +199,7 @@ def migrations(scratch: Path, tree: Path) -> None:
     """A thousand one-statement migrations against one psql session that runs the same transactions, and dbmate."""
     xtask = tree / "target/debug/xtask"
     count = 1000
+    run([xtask, "clean", "--all", "--yes", "--workspace", tree], tree)
     shutil.rmtree(tree / "database/migrations")
     shutil.rmtree(tree / "database/seeds")
     pending = tree / "database/migrations/pending"
@@ -215,9 +215,7 @@ def migrations(scratch: Path, tree: Path) -> None:
         lines.append(f"BEGIN;\n{statement}\nINSERT INTO ledger VALUES ({texts}, transaction_timestamp(), clock_timestamp(), 1);\nCOMMIT;")
     script = scratch / "thousand.sql"
     script.write_text("\n".join(lines) + "\n")
-    run([xtask, "setup", "--workspace", tree], tree)
-    run([xtask, "services", "stop", "--workspace", tree], tree)
-    run([xtask, "migrate", "status", "--workspace", tree], tree)
+    run([xtask, "migrate", "--workspace", tree], tree)
     folder = hashlib.sha256(str((tree / ".ops/postgres/dev").resolve()).encode()).hexdigest()[:12]
     socket_folder = f"/tmp/ops-{os.getuid()}-{folder}"
     psql = [next((tree / ".ops/tools").glob("**/bin/psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", socket_folder, "-U", "postgres"]
