@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::session::Session;
-use crate::tools::hash;
+use crate::tools::{hash, os};
 use crate::ui::{self, Failure};
 
 /// How often a lock that is held is asked for again.
@@ -103,11 +103,9 @@ fn run_of(name: &str) -> Option<(u32, &str)> {
 
 /// True when it was begun on this machine by a process that is gone.
 fn is_orphan(name: &str) -> bool {
-    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let here = os::host_name();
     run_of(name).is_some_and(|(pid, host)| {
-        !host.is_empty()
-            && here.trim().starts_with(host)
-            && crate::tools::os::process(pid).is_none_or(|it| it.is_zombie)
+        !host.is_empty() && here.starts_with(host) && os::process(pid).is_none_or(|it| it.is_zombie)
     })
 }
 
@@ -126,9 +124,9 @@ fn describe(holder: &Value) -> String {
 
 /// The application name of a run: what it does, and on which machine and process. PostgreSQL cuts it at 63 bytes.
 pub fn application_name(task: &str) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = os::host_name();
     let user = std::env::var("USER").unwrap_or_default();
-    let name = format!("xtask {task} pid {} {user}@{}", std::process::id(), host.trim());
+    let name = format!("xtask {task} pid {} {user}@{}", std::process::id(), host);
     name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(63).collect()
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use camino::Utf8Path;
 
+use super::Workspace;
 use super::yaml::{self, Fields, Node, Value};
-use super::{Workspace, schema};
 use crate::tools::files;
 use crate::ui::{Failure, Finding, Place, has_errors, suggest};
 
@@ -136,17 +136,7 @@ fn block(file: &Utf8Path, node: &Node, what: &str, base: BackupPolicy, findings:
 }
 
 fn duration(file: &Utf8Path, node: &Node, findings: &mut Vec<Finding>) -> Option<Duration> {
-    let given = match &node.value {
-        Value::Text(text) => text.as_str(),
-        _ => "",
-    };
-    let found = schema::duration(given).filter(|time| !time.is_zero());
-    if found.is_none() {
-        let there = node.to_json().to_string();
-        let message = format!("expected a duration such as 90m, 26h or 7d, found `{}`", there.trim_matches('"'));
-        findings.push(Finding::error(message).at(node.place(file)));
-    }
-    found
+    yaml::duration(file, node, "90m, 26h or 7d", findings)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::Workspace;
 use super::yaml::{self, Fields, Node, Value};
-use super::{Workspace, schema};
 use crate::tools::files;
 use crate::ui::{Failure, Finding, Place, has_errors, suggest};
 
@@ -261,19 +261,9 @@ impl Reader<'_> {
         Some(Budget { blocks_reads, blocks_writes, total, rewrites, wal_mb })
     }
 
-    /// `200ms`, `5s`; a bare number is refused, because nobody agrees on its unit. PostgreSQL takes 0 as no limit.
+    /// `200ms`, `5s`; PostgreSQL would take 0 as no limit.
     fn duration(&mut self, node: &Node) -> Option<Duration> {
-        let given = match &node.value {
-            Value::Text(text) => text.as_str(),
-            _ => "",
-        };
-        let found = schema::duration(given).filter(|time| !time.is_zero());
-        if found.is_none() {
-            let there = node.to_json().to_string();
-            let message = format!("expected a duration such as 200ms, 5s or 10m, found `{}`", there.trim_matches('"'));
-            self.problem(node, message);
-        }
-        found
+        yaml::duration(self.file, node, "200ms, 5s or 10m", &mut self.findings)
     }
 
     fn truth(&mut self, node: &Node) -> Option<bool> {

@@ -1,11 +1,14 @@
 //! Strict YAML with places: a tree whose every node knows line and column, and readers that collect all problems of a
 //! file instead of stopping at the first. Duplicate keys, anchors, tags and several documents are problems.
 
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value as Json};
 use yaml_rust2::parser::{Event, Parser};
 use yaml_rust2::scanner::{Marker, TScalarStyle};
 
+use super::schema;
 use crate::ui::{Finding, Place, suggest};
 
 /// A node with its place in the file.
@@ -321,6 +324,21 @@ pub fn int(
         _ => None,
     };
     expect(file, node, what, got, findings)
+}
+
+/// The node as a duration with its unit, never zero; a bare number is refused, because nobody agrees on its unit.
+pub fn duration(file: &Utf8Path, node: &Node, examples: &str, findings: &mut Vec<Finding>) -> Option<Duration> {
+    let given = match &node.value {
+        Value::Text(text) => text.as_str(),
+        _ => "",
+    };
+    let found = schema::duration(given).filter(|time| !time.is_zero());
+    if found.is_none() {
+        let there = node.to_json().to_string();
+        let message = format!("expected a duration such as {examples}, found `{}`", there.trim_matches('"'));
+        findings.push(Finding::error(message).at(node.place(file)));
+    }
+    found
 }
 
 /// The node as a list of texts; numbers and booleans count as the text they are written as.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::lock;
 use super::session::{Session, literal};
+use crate::tools::os;
 use crate::ui::Failure;
 use crate::workspace::Database;
 
@@ -169,9 +170,8 @@ fn check_extensions(session: &mut Session, config: &Database) -> Result<()> {
 
 impl Run {
     pub fn new(commit: Option<String>) -> Result<Run> {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let os_user = std::env::var("USER").unwrap_or_else(|_| format!("uid {}", crate::tools::os::user_id()));
-        Ok(Run { id: crate::tools::os::random_hex(8)?, os_user, host: host.trim().to_owned(), commit })
+        let os_user = std::env::var("USER").unwrap_or_else(|_| format!("uid {}", os::user_id()));
+        Ok(Run { id: os::random_hex(8)?, os_user, host: os::host_name(), commit })
     }
 }
 
