@@ -73,7 +73,7 @@ def crates_alone(scratch: Path) -> Path:
     target = scratch / "crates"
     (target / "src").mkdir(parents=True)
     (target / "src/main.rs").write_text("fn main() {}\n")
-    manifest = (WORKSPACE / "xtask/Cargo.toml").read_text()
+    manifest = (WORKSPACE / "Cargo.toml").read_text()
     lines = [line for line in manifest.splitlines() if line.split("=")[0].strip() in CARD_CRATES]
     (target / "Cargo.toml").write_text(
         '[package]\nname = "crates"\nversion = "0.1.0"\nedition = "2024"\n[dependencies]\n'
@@ -84,13 +84,16 @@ def crates_alone(scratch: Path) -> Path:
 
 
 def empty_main(scratch: Path) -> Path:
-    """The workspace's own manifest, alias and dependencies, with an empty main."""
+    """The workspace's own manifests, alias and dependencies, with an empty main."""
     target = scratch / "empty"
-    (target / "xtask/src").mkdir(parents=True)
-    for name in ("Cargo.toml", "Cargo.lock", "xtask/Cargo.toml"):
-        shutil.copy(WORKSPACE / name, target / name)
-    manifest = (target / "xtask/Cargo.toml").read_text()
-    (target / "xtask/Cargo.toml").write_text(re.sub(r"(?ms)^\[\[test\]\].*?(?=^\[|\Z)", "", manifest))
+    for manifest in [WORKSPACE / "Cargo.toml", *sorted((WORKSPACE / "xtask").glob("**/Cargo.toml"))]:
+        copy = target / manifest.relative_to(WORKSPACE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(manifest, copy)
+        if copy.parent != target:
+            (copy.parent / "src").mkdir()
+            (copy.parent / "src/lib.rs").touch()
+    shutil.copy(WORKSPACE / "Cargo.lock", target / "Cargo.lock")
     shutil.copytree(WORKSPACE / ".cargo", target / ".cargo")
     (target / "xtask/src/main.rs").write_text("fn main() {}\n")
     return target

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::services::process::State;
+use crate::processes::process::State;
 use crate::services::stack::Stack;
 use crate::tools::curl::{self, Answer};
 use crate::ui::{age, utc};

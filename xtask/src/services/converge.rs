@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::process::{self, State, Unit};
 use super::stack::Stack;
+use crate::processes::process::{self, State, Unit};
 use crate::tools::curl::{self, Answer};
 use crate::tools::files::Lock;
 use crate::tools::{self, os, ports};

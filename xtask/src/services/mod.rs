@@ -3,7 +3,5 @@
 pub mod build;
 pub mod converge;
 mod install;
-pub mod keeper;
 pub mod logs;
-pub mod process;
 pub mod stack;

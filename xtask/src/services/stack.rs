@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use super::build::{self, Builder, Component};
-use super::process::{State, Unit, UnitFiles};
+use crate::processes::process::{State, Unit, UnitFiles};
 use crate::tools::os::Signal;
 use crate::tools::{hash, ports};
 use crate::workspace::service::{DATABASE, Service, Services};

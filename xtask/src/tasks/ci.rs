@@ -31,17 +31,8 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
         Ok(())
     };
     check("rustfmt", vec![Cmd::cargo().args(["fmt", "--all", "--check"]).dir(root)])?;
-    let clippy = Cmd::cargo().args([
-        "clippy",
-        "--locked",
-        "--package",
-        "xtask",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "-D",
-        "warnings",
-    ]);
+    let clippy =
+        Cmd::cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
     check("clippy", vec![clippy.dir(root)])?;
     let everything: Vec<_> =
         services.all().iter().map(|service| build::Component::of(workspace, &services, service)).collect();

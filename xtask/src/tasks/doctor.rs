@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::flags::Doctor;
-use crate::services::process::State;
+use crate::processes::process::State;
 use crate::services::stack::Stack;
 use crate::tools::versions::{self, Found, TOOLS, Tool};
 use crate::tools::{Cmd, files, os, ports};

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::database::Target;
 use crate::flags::Health;
 use crate::health::{self, DatabaseHealth, Report};
 use crate::services::converge::PROBE_LIMIT;
@@ -12,6 +11,7 @@ use crate::services::stack::Stack;
 use crate::ui::{self, Exit, Failure, Style};
 use crate::workspace::service::Services;
 use crate::workspace::{Environment, Workspace};
+use database::Target;
 
 pub fn run(workspace: &Workspace, flags: &Health) -> Result<Exit> {
     let name = flags.env.clone().unwrap_or_else(|| super::services::DEV.to_owned());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::flags::Overview;
-use crate::services::process::{State, UnitFiles};
+use crate::processes::process::{State, UnitFiles};
 use crate::tools::files;
 use crate::ui::{self, Exit, Finding, Style};
 use crate::workspace::service::{DATABASE, Services};

@@ -5,18 +5,18 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::database::{Cluster, Target};
 use crate::flags::{ServicesLogs, ServicesRestart, ServicesStart, ServicesStatus, ServicesStop};
+use crate::processes::process::{self, State, UnitFiles};
 use crate::services::build::{Builder, Component};
 use crate::services::converge::{self, Action, Item};
 use crate::services::logs::Follower;
-use crate::services::process::{self, State, UnitFiles};
 use crate::services::stack::Stack;
 use crate::tools::files::Lock;
 use crate::tools::guard;
 use crate::ui::{self, Exit, Failure, Style};
 use crate::workspace::service::{DATABASE, Service, Services};
 use crate::workspace::{Database, Environment, Workspace, entries};
+use database::{Cluster, Target};
 
 /// The environment whose services run from source on this machine.
 pub const DEV: &str = "dev";

@@ -5,7 +5,6 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::services::{DEV, World};
-use crate::database::Target;
 use crate::services::converge;
 use crate::services::stack::Stack;
 use crate::tools::Cmd;
@@ -14,6 +13,7 @@ use crate::tools::files::Lock;
 use crate::ui::{self, Exit, Failure, Style};
 use crate::workspace::service::Services;
 use crate::workspace::{Environment, Workspace, environment};
+use database::Target;
 
 /// How long each service may take to be ready on a machine that has just built everything.
 const READY: std::time::Duration = std::time::Duration::from_secs(120);

@@ -13,8 +13,13 @@ fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file of this package below a folder, with its text.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+/// Every Rust file of the program and the crates it stands on, with its text; tests have none of it.
+fn sources() -> Vec<(PathBuf, String)> {
+    files_below(&["src", "base/src", "database/src"])
+}
+
+/// Every Rust file of this package below some folders, with its text.
+fn files_below(folders: &[&str]) -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap().flatten() {
             let path = entry.path();
@@ -22,7 +27,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
         }
     }
     let mut files = Vec::new();
-    walk(&package().join(folder), &mut files);
+    folders.iter().for_each(|folder| walk(&package().join(folder), &mut files));
     files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     files.sort();
     assert!(!files.is_empty());
@@ -36,7 +41,7 @@ fn shown(path: &Path) -> String {
 #[test]
 fn every_module_says_what_it_is() {
     let mut silent = Vec::new();
-    for (path, text) in sources("src").into_iter().chain(sources("tests")) {
+    for (path, text) in sources().into_iter().chain(files_below(&["tests"])) {
         // A module of unit tests is told by the module it tests.
         if !text.starts_with("//! ") && !path.ends_with("tests.rs") {
             silent.push(shown(&path));
@@ -48,7 +53,7 @@ fn every_module_says_what_it_is() {
 #[test]
 fn nothing_outside_tests_ends_the_program_by_surprise() {
     let mut found = Vec::new();
-    for (path, text) in sources("src").into_iter().filter(|(path, _)| !path.ends_with("tests.rs")) {
+    for (path, text) in sources().into_iter().filter(|(path, _)| !path.ends_with("tests.rs")) {
         let code = text.split("#[cfg(test)]").next().unwrap();
         for (index, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
             if [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "dbg!("]
@@ -96,21 +101,22 @@ fn every_task_stands_in_exactly_one_group_of_the_overview() {
 
 #[test]
 fn dependencies_are_the_agreed_ones_each_with_its_reason() {
-    let manifest = fs::read_to_string(package().join("Cargo.toml")).unwrap();
-    let names = |section: &str| {
-        let rest = manifest.split_once(&format!("[{section}]\n")).unwrap().1;
-        let lines = rest.lines().take_while(|line| !line.starts_with('['));
-        let lines = lines.filter(|line| line.contains(" = "));
-        lines
-            .map(|line| {
-                assert!(line.contains(" # "), "say why: {line}");
-                line.split(' ').next().unwrap().to_owned()
-            })
-            .collect::<Vec<_>>()
-    };
-    let agreed = ["anyhow", "camino", "duct", "libc", "serde_json", "sha2", "xflags", "xshell", "yaml-rust2"];
-    assert_eq!(names("dependencies"), agreed);
-    assert_eq!(names("dev-dependencies"), ["expect-test"]);
+    let manifest = fs::read_to_string(package().parent().unwrap().join("Cargo.toml")).unwrap();
+    let rest = manifest.split_once("[workspace.dependencies]\n").unwrap().1;
+    let lines = rest.lines().take_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "));
+    let (own, foreign): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.contains("path = "));
+    let names: Vec<&str> = foreign.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(foreign.iter().all(|line| line.contains(" # ")), "say why, each: {foreign:#?}");
+    let agreed =
+        ["anyhow", "camino", "duct", "libc", "serde_json", "sha2", "xflags", "xshell", "yaml-rust2", "expect-test"];
+    assert_eq!(names, agreed);
+    // No package takes one that is not among them.
+    for folder in own.iter().map(|line| line.split("path = \"").nth(1).unwrap().split('"').next().unwrap()) {
+        let manifest = fs::read_to_string(package().parent().unwrap().join(folder).join("Cargo.toml")).unwrap();
+        let taken = manifest.split_once("dependencies]\n").unwrap().1.lines().take_while(|line| *line != "[lints]");
+        let stray: Vec<&str> = taken.filter(|line| line.contains('=') && !line.contains(".workspace = true")).collect();
+        assert!(stray.is_empty(), "{folder}: {stray:?}");
+    }
 }
 
 /// Most files have at most this many lines; the longer ones are listed when tests run…
@@ -121,7 +127,7 @@ const MOST_LINES: usize = 700;
 #[test]
 fn files_can_be_held_in_mind() {
     let mut too_long = Vec::new();
-    for (path, text) in sources("src").into_iter().chain(sources("tests")) {
+    for (path, text) in sources().into_iter().chain(files_below(&["tests"])) {
         // What a macro writes below the page is not for reading.
         let lines = text.split("// generated start").next().unwrap().lines().count();
         if lines > FEW_LINES {

@@ -7,17 +7,17 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::backups::megabytes;
-use crate::database::backup::dump;
-use crate::database::backup::policy::{self, Facts};
-use crate::database::backup::store::{self, Store};
-use crate::database::ledger;
-use crate::database::lock::{self, Protects};
-use crate::database::session::Session;
 use crate::flags::DbBackup;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::tasks::services::DEV;
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::{BackupPolicy, Environment, Workspace};
+use database::backup::dump;
+use database::backup::policy::{self, Facts};
+use database::backup::store::{self, Store};
+use database::ledger;
+use database::lock::{self, Protects};
+use database::session::Session;
 
 /// Locks, removes what killed runs left, dumps and describes one snapshot, then prunes.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbBackup) -> Result<Exit> {

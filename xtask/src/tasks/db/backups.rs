@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::database::backup::policy::{self, Facts};
-use crate::database::backup::store::{self, Backup, Store};
 use crate::flags::DbBackups;
 use crate::tasks::services::DEV;
 use crate::ui::{self, Exit};
 use crate::workspace::{BackupPolicy, Environment, Workspace};
+use database::backup::policy::{self, Facts};
+use database::backup::store::{self, Backup, Store};
 
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbBackups) -> Result<Exit> {
     let environment = Environment::load(workspace, environment.unwrap_or(DEV))?;

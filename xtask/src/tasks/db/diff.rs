@@ -3,15 +3,15 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::database::diff::{self, Difference};
-use crate::database::scratch::Scratch;
-use crate::database::session::{Session, identifier};
-use crate::database::{Target, ledger};
 use crate::flags::DbDiff;
 use crate::tasks::migrate::{self, PATIENCE, open_environment};
 use crate::tools::os;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
+use database::diff::{self, Difference};
+use database::scratch::Scratch;
+use database::session::{Session, identifier};
+use database::{Target, ledger};
 
 /// Replays the migrations that are applied there into an empty database, and compares the two catalogs.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbDiff) -> Result<Exit> {

@@ -3,13 +3,6 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::database::masking::check::{Masks, check};
-use crate::database::masking::{Key, Rules};
-use crate::database::session::Session;
-use crate::database::transfer::catalog::{self, Table};
-use crate::database::transfer::export::{self, Item, MANIFEST};
-use crate::database::transfer::{Format, order};
-use crate::database::{ledger, queries};
 use crate::flags::DbExport;
 use crate::services::build;
 use crate::tasks::migrate::{PATIENCE, open_environment};
@@ -17,6 +10,13 @@ use crate::tasks::services::DEV;
 use crate::tools::{files, os};
 use crate::ui::{self, Exit, Failure, suggest};
 use crate::workspace::Workspace;
+use database::masking::check::{Masks, check};
+use database::masking::{Key, Rules};
+use database::session::Session;
+use database::transfer::catalog::{self, Table};
+use database::transfer::export::{self, Item, MANIFEST};
+use database::transfer::{Format, order};
+use database::{ledger, queries};
 
 /// Decides what goes where, opens the snapshot, writes each file, and gives the result its name last.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbExport) -> Result<Exit> {

@@ -5,17 +5,17 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use crate::database::lock::{self, Protects};
-use crate::database::session::Session;
-use crate::database::transfer::files::{Input, named};
-use crate::database::transfer::load::{self, Plan, Trouble};
-use crate::database::transfer::{Format, catalog, reject};
-use crate::database::{Target, ledger};
 use crate::flags::DbImport;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, Finding, Place};
 use crate::workspace::Workspace;
+use database::lock::{self, Protects};
+use database::session::Session;
+use database::transfer::files::{Input, named};
+use database::transfer::load::{self, Plan, Trouble};
+use database::transfer::{Format, catalog, reject};
+use database::{Target, ledger};
 
 /// How many bad rows are shown; the file has all of them.
 const SHOWN: usize = 5;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::database::ledger;
-use crate::database::lock::{self, Protects};
-use crate::database::maintain::{self, Job};
-use crate::database::session::Session;
 use crate::flags::DbMaintain;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::ui::{self, Exit, Failure, suggest};
 use crate::workspace::Workspace;
+use database::ledger;
+use database::lock::{self, Protects};
+use database::maintain::{self, Job};
+use database::session::Session;
 
 /// Runs the statements one by one, then reports what is beyond its threshold.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbMaintain) -> Result<Exit> {

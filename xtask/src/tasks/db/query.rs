@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use crate::database::session::Session;
-use crate::database::transfer::csv;
-use crate::database::{ledger, queries};
 use crate::flags::DbQuery;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::ui::{self, Exit, Failure, suggest};
 use crate::workspace::Workspace;
+use database::session::Session;
+use database::transfer::csv;
+use database::{ledger, queries};
 
 const FORMATS: [&str; 3] = ["table", "json", "csv"];
 
@@ -56,7 +56,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) ->
 fn csv_rows(text: &str) -> Result<Vec<Vec<String>>> {
     let mut reader = csv::Reader::new(text.as_bytes());
     let mut rows = Vec::new();
-    while let Some(record) = reader.next()? {
+    while let Some(record) = reader.next_record()? {
         let record =
             record.map_err(|bad| Failure::failed(format!("line {} of the answer: {}", bad.line, bad.reason)))?;
         let cell = |value: Option<Vec<u8>>| match value {

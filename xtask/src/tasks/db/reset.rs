@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::database::lock::{self, Protects};
-use crate::database::session::Session;
-use crate::database::{Target, ledger};
 use crate::flags::DbReset;
 use crate::tasks::migrate::{self, PATIENCE};
 use crate::tasks::services::DEV;
 use crate::tools::files::Lock;
 use crate::ui::{self, Exit, Failure, prompt};
 use crate::workspace::{Environment, Workspace};
+use database::lock::{self, Protects};
+use database::session::Session;
+use database::{Target, ledger};
 
 /// Drops dev's database and makes it anew.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) -> Result<Exit> {

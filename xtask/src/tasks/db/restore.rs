@@ -8,19 +8,19 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::backups::megabytes;
-use crate::database::backup::manifest::{self, Manifest};
-use crate::database::backup::scratch::{self, Scratch};
-use crate::database::backup::store::{self, Backup};
-use crate::database::backup::swap;
-use crate::database::lock::{self, Protects};
-use crate::database::session::{Session, identifier};
-use crate::database::{Target, ledger};
 use crate::flags::DbRestore;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::tasks::services::DEV;
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, prompt};
 use crate::workspace::{BackupPolicy, Environment, Workspace};
+use database::backup::manifest::{self, Manifest};
+use database::backup::scratch::{self, Scratch};
+use database::backup::store::{self, Backup};
+use database::backup::swap;
+use database::lock::{self, Protects};
+use database::session::{Session, identifier};
+use database::{Target, ledger};
 
 /// Checks every file, asks, restores beside, compares, and only then touches the database that is in use.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbRestore) -> Result<Exit> {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::database::lock::{self, Protects};
-use crate::database::session::Session;
-use crate::database::{ledger, seeds};
 use crate::flags::DbSeed;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::tasks::services::DEV;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
+use database::lock::{self, Protects};
+use database::session::Session;
+use database::{ledger, seeds};
 
 /// Loads the environment's seeds, all in one transaction; says how many rows that changed.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSeed) -> Result<Exit> {

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use crate::database::ledger;
 use crate::flags::DbShell;
 use crate::tasks::migrate::open_environment;
 use crate::tools::Cmd;
 use crate::ui::Exit;
 use crate::workspace::Workspace;
+use database::ledger;
 
 /// Opens psql with the terminal.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbShell) -> Result<Exit> {

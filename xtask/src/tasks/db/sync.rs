@@ -5,17 +5,6 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{export, import};
-use crate::database::lock::{self, Protects};
-use crate::database::masking::check::check;
-use crate::database::masking::{Key, Rules};
-use crate::database::session::Session;
-use crate::database::transfer::Format;
-use crate::database::transfer::catalog::{self, Table};
-use crate::database::transfer::export::{Item, begin, manifest, select};
-use crate::database::transfer::files::Input;
-use crate::database::transfer::load::Plan;
-use crate::database::transfer::subset::{Subset, Wish, condition};
-use crate::database::{ledger, seeds};
 use crate::flags::DbSync;
 use crate::services::build;
 use crate::tasks::migrate::{PATIENCE, open_environment};
@@ -24,6 +13,17 @@ use crate::tools::files::{self, Lock};
 use crate::tools::os;
 use crate::ui::{self, Exit, Failure, Finding, prompt, terminal};
 use crate::workspace::{Environment, Workspace};
+use database::lock::{self, Protects};
+use database::masking::check::check;
+use database::masking::{Key, Rules};
+use database::session::Session;
+use database::transfer::Format;
+use database::transfer::catalog::{self, Table};
+use database::transfer::export::{Item, begin, manifest, select};
+use database::transfer::files::Input;
+use database::transfer::load::Plan;
+use database::transfer::subset::{Subset, Wish, condition};
+use database::{ledger, seeds};
 
 /// Checks both sides and the rules, reads the masked rows out in one snapshot, and puts them in the place of dev's.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSync) -> Result<Exit> {

@@ -6,11 +6,11 @@ use anyhow::Result;
 
 use super::up::Disk;
 use super::{PATIENCE, authorise, chain, lock_and_look, look, open_environment, remember};
-use crate::database::ledger::{self, Event, Look};
-use crate::database::migrations::{Migration, order};
 use crate::flags::MigrateBaseline;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
+use database::ledger::{self, Event, Look};
+use database::migrations::{Migration, order};
 
 pub fn baseline(workspace: &Workspace, environment: Option<&str>, flags: &MigrateBaseline) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;

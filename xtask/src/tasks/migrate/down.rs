@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::up::Disk;
 use super::{PATIENCE, authorise, chain, elsewhere, lock_and_look, look, milliseconds, open_environment, remember};
-use crate::database::ledger::{self, Applied, Look};
-use crate::database::migrations::apply::views;
-use crate::database::migrations::{self, Ready, Runner, leftovers, order};
 use crate::flags::MigrateDown;
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::Workspace;
+use database::ledger::{self, Applied, Look};
+use database::migrations::apply::views;
+use database::migrations::{self, Ready, Runner, leftovers, order};
 
 pub fn down(workspace: &Workspace, environment: Option<&str>, flags: &MigrateDown) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;

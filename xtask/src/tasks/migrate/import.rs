@@ -9,14 +9,14 @@ use camino::Utf8Path;
 
 use super::up::Disk;
 use super::{PATIENCE, authorise, chain, lock_and_look, look, open_environment, remember};
-use crate::database::import::convert::{Output, convert};
-use crate::database::import::{self, Format, Item, adopt};
-use crate::database::ledger::{self, Event};
-use crate::database::migrations::order;
 use crate::flags::MigrateImport;
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, Finding, Place, has_errors};
 use crate::workspace::Workspace;
+use database::import::convert::{Output, convert};
+use database::import::{self, Format, Item, adopt};
+use database::ledger::{self, Event};
+use database::migrations::order;
 
 pub fn import(workspace: &Workspace, environment: Option<&str>, flags: &MigrateImport) -> Result<Exit> {
     let format = flags.format.as_deref().map(Format::parse).transpose()?;

@@ -8,15 +8,15 @@ use serde_json::json;
 use super::super::services::DEV;
 use super::milliseconds;
 use super::up::{Disk, Plan, Wish};
-use crate::database::Target;
-use crate::database::ledger;
-use crate::database::measure::{Report, measure as run};
-use crate::database::scratch::Scratch;
-use crate::database::session::Session;
 use crate::flags::MigrateMeasure;
 use crate::ui::{self, Exit, Failure, Finding, Place};
 use crate::workspace::database::Budget;
 use crate::workspace::{Environment, Workspace};
+use database::Target;
+use database::ledger;
+use database::measure::{Report, measure as run};
+use database::scratch::Scratch;
+use database::session::Session;
 
 pub fn measure(workspace: &Workspace, environment: Option<&str>, flags: &MigrateMeasure) -> Result<Exit> {
     let budget_of = environment.unwrap_or(DEV);

@@ -29,14 +29,14 @@ pub use status::status;
 pub use up::{apply_and_seed, up};
 pub use verify::verify;
 
-use crate::database::ledger::{self, Applied, Chain, Look, Run};
-use crate::database::lock::{self, Protects};
-use crate::database::migrations;
-use crate::database::session::Session;
-use crate::database::{Cluster, Target};
 use crate::tools::{files, git};
 use crate::ui::{self, Failure};
 use crate::workspace::{Environment, Workspace};
+use database::ledger::{self, Applied, Chain, Look, Run};
+use database::lock::{self, Protects};
+use database::migrations;
+use database::session::Session;
+use database::{Cluster, Target};
 
 /// How long the server may take to answer, unless `--wait` says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 
-use crate::database::migrations;
 use crate::flags::MigrateNew;
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::Workspace;
+use database::migrations;
 
 pub fn new(workspace: &Workspace, flags: &MigrateNew) -> Result<Exit> {
     let name: String =

@@ -7,13 +7,13 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::{PATIENCE, look, open_environment, remember};
-use crate::database::checksums::Checksums;
-use crate::database::migrations::{self, State};
 use crate::flags::MigratePromote;
 use crate::tools::files::{self, Lock};
 use crate::tools::hash;
 use crate::ui::{self, Exit, Failure, has_errors};
 use crate::workspace::{Workspace, entries};
+use database::checksums::Checksums;
+use database::migrations::{self, State};
 
 /// Whose ledger decides.
 const RELEASED: &str = "production";

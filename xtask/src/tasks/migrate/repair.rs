@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use super::up::Disk;
 use super::{PATIENCE, chain, elsewhere, lock_and_look, look, open_environment, remember};
-use crate::database::ledger::{self, Chain, Entry, Event, Look};
-use crate::database::migrations::{self, Standing, State, order};
-use crate::database::session::{Session, literal};
 use crate::flags::MigrateRepair;
 use crate::tools::hash;
 use crate::ui::{self, Exit, Failure, prompt};
 use crate::workspace::{Environment, Workspace};
+use database::ledger::{self, Chain, Entry, Event, Look};
+use database::migrations::{self, Standing, State, order};
+use database::session::{Session, literal};
 
 pub fn repair(workspace: &Workspace, environment: Option<&str>, flags: &MigrateRepair) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;

@@ -5,17 +5,17 @@ use anyhow::Result;
 use super::super::services::DEV;
 use super::chain;
 use super::up::{Disk, Plan, Wish, run};
-use crate::database::Target;
-use crate::database::ledger;
-use crate::database::lock::{self, Protects};
-use crate::database::migrations::{Runner, order};
-use crate::database::schema::{dump, first_difference};
-use crate::database::scratch::Scratch;
-use crate::database::session::Session;
 use crate::flags::MigrateSchema;
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, Finding, Place};
 use crate::workspace::Workspace;
+use database::Target;
+use database::ledger;
+use database::lock::{self, Protects};
+use database::migrations::{Runner, order};
+use database::schema::{dump, first_difference};
+use database::scratch::Scratch;
+use database::session::Session;
 
 pub fn schema(workspace: &Workspace, flags: &MigrateSchema) -> Result<Exit> {
     let disk = Disk::read(workspace)?;

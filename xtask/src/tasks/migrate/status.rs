@@ -4,10 +4,10 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{PATIENCE, look, open_environment, remember};
-use crate::database::migrations;
 use crate::flags::MigrateStatus;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
+use database::migrations;
 
 pub fn status(workspace: &Workspace, environment: Option<&str>, flags: &MigrateStatus) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;

@@ -6,14 +6,14 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{PATIENCE, authorise, chain, elsewhere, lock_and_look, look, milliseconds, open_environment, remember};
-use crate::database::ledger::Look;
-use crate::database::migrations::standing::check_order;
-use crate::database::migrations::{self, Migration, Ready, Runner, leftovers, order};
-use crate::database::session::Session;
-use crate::database::{Target, ledger, seeds};
 use crate::flags::MigrateUp;
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::{Environment, Workspace};
+use database::ledger::Look;
+use database::migrations::standing::check_order;
+use database::migrations::{self, Migration, Ready, Runner, leftovers, order};
+use database::session::Session;
+use database::{Target, ledger, seeds};
 
 /// More files than this are told as one step.
 const MANY: usize = 20;

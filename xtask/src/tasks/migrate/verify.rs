@@ -8,18 +8,18 @@ use serde_json::json;
 
 use super::schema::{compare, replay, replay_some};
 use super::up::{Disk, Wish};
-use crate::database::checksums::Checksums;
-use crate::database::ledger::{self, Chain, Run};
-use crate::database::lock::{self, Protects};
-use crate::database::migrations::{self, Migration, Runner, order};
-use crate::database::schema::{dump, first_difference};
-use crate::database::scratch::Scratch;
-use crate::database::session::Session;
-use crate::database::{Target, queries, seeds};
 use crate::flags::MigrateVerify;
 use crate::tools::git;
 use crate::ui::{self, Exit, Failure, Finding, Place};
 use crate::workspace::{Environment, Workspace, entries};
+use database::checksums::Checksums;
+use database::ledger::{self, Chain, Run};
+use database::lock::{self, Protects};
+use database::migrations::{self, Migration, Runner, order};
+use database::schema::{dump, first_difference};
+use database::scratch::Scratch;
+use database::session::Session;
+use database::{Target, queries, seeds};
 
 pub fn verify(workspace: &Workspace, flags: &MigrateVerify) -> Result<Exit> {
     let disk = Disk::read(workspace)?;

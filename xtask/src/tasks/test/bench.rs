@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use crate::database::Target;
 use crate::services::build::{Builder, Component};
 use crate::services::converge;
 use crate::services::stack::Stack;
-use crate::tools::files::{self, Lock};
+use crate::tools::files::Lock;
 use crate::tools::{guard, os};
 use crate::ui::Exit;
 use crate::workspace::service::Services;
 use crate::workspace::{Environment, Workspace, entries};
+use database::Target;
 
 /// How long a service of a test stack may take to be ready.
 const READY: Duration = Duration::from_secs(120);
@@ -121,13 +121,5 @@ pub fn sweep(workspace: &Workspace) -> Result<()> {
 
 pub fn remove_stack(workspace: &Workspace, name: &str) -> Result<()> {
     crate::tasks::services::stop_stack(workspace, name)?;
-    Target::remove_test_cluster(workspace, name)?;
-    files::remove(&workspace.run_folder(name))?;
-    files::remove(&workspace.log_folder(name))?;
-    // Nobody else knows these locks: their names are this run's own.
-    for lock in [workspace.lock_file(&format!("database-{name}")), workspace.lock_file(name)] {
-        files::remove(&lock.with_extension("holder.json"))?;
-        files::remove(&lock)?;
-    }
-    Ok(())
+    database::scratch::remove_stack(workspace, name)
 }
