@@ -257,7 +257,8 @@ impl Cluster {
     }
 }
 
-fn psql_failure(stderr: &str) -> anyhow::Error {
+/// The server's own words out of what psql said.
+pub(super) fn psql_failure(stderr: &str) -> anyhow::Error {
     let line = stderr.lines().find(|line| line.contains("ERROR:") || line.contains("error:"));
     let line = line.or_else(|| stderr.lines().next_back()).unwrap_or("psql failed without a word");
     Failure::failed(line.rsplit("ERROR:").next().unwrap_or(line).trim()).into()

@@ -24,12 +24,15 @@ const ORPHAN: Duration = Duration::from_secs(5);
 pub enum Protects {
     /// The schema and the ledger: migrations, seeds, restores.
     Schema,
+    /// What runs in the environment: deployments and rollbacks.
+    Release,
 }
 
 impl Protects {
     fn name(self) -> &'static str {
         match self {
             Protects::Schema => "schema",
+            Protects::Release => "release",
         }
     }
     /// The number of the advisory lock: 63 bits of SHA-256 of `xtask:<name>`; locks are per database already.
@@ -61,6 +64,16 @@ pub fn take(session: &mut Session, what: Protects, patience: Duration) -> Result
         std::thread::sleep(PAUSE);
     }
     Ok(())
+}
+
+/// `held as …` for a statement that must fail (22012) when the lock is lost: with it `from held where yes = 1`. The lock
+/// is held twice, so giving it back once says whether it is still there.
+pub fn held(what: Protects) -> String {
+    let lock = what.number();
+    format!(
+        "held as materialized (select 1 / (case when pg_catalog.pg_advisory_unlock({lock}) \
+         then pg_catalog.pg_try_advisory_lock({lock}) else false end)::int as yes)"
+    )
 }
 
 /// True as long as the session still holds it: a pooler or a restart may have taken it away.

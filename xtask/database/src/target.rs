@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 
 use super::binaries;
 use super::cluster::{Change, Cluster};
+use super::compose::{self, Served};
 use super::url::{self, Connection};
 use base::ui::redact::percent_encode;
 use base::ui::{Failure, Step, redact, suggest};
@@ -18,6 +19,8 @@ const SERVICE: &str = "DATABASE_URL";
 enum Place {
     /// Run here.
     Embedded(Box<Cluster>),
+    /// Run by Docker Compose on this machine.
+    Compose(Box<Served>),
     /// A server that others run.
     External(Connection),
 }
@@ -46,7 +49,7 @@ impl Target {
         let place = match address.split_once(':') {
             Some(("embedded", "")) => Place::Embedded(Box::new(Cluster::of(workspace, &config, stack))),
             Some(("compose", service)) if !service.is_empty() => {
-                return Err(no_engine(name, address, &format!("the service `{service}` under Docker Compose")));
+                Place::Compose(Box::new(compose::reach(environment, &config, service)?))
             }
             Some(("kubernetes", what)) if !what.is_empty() => {
                 return Err(no_engine(name, address, &format!("a port-forward to `{what}` in a Kubernetes cluster")));
@@ -91,15 +94,27 @@ impl Target {
     pub fn cluster(&self) -> Option<&Cluster> {
         match &self.place {
             Place::Embedded(cluster) => Some(cluster),
-            Place::External(_) => None,
+            Place::Compose(_) | Place::External(_) => None,
         }
     }
+    /// The database that Docker Compose runs.
+    pub fn compose(&self) -> Option<&Served> {
+        match &self.place {
+            Place::Compose(served) => Some(served),
+            Place::Embedded(_) | Place::External(_) => None,
+        }
+    }
+    /// True for a database that the tasks run themselves.
+    pub fn is_ours(&self) -> bool {
+        !matches!(self.place, Place::External(_))
+    }
 
-    /// Makes sure that a database we run is up; an external one is its owner's business, so nothing is done.
+    /// Makes sure that a database we run is up; the others are their
+    /// engine's or their owner's business, so nothing is done.
     pub fn ensure_running(&self, step: &Step) -> Result<Change> {
         match &self.place {
             Place::Embedded(cluster) => cluster.ensure_running(&self.database, step),
-            Place::External(_) => Ok(Change::Same),
+            Place::Compose(_) | Place::External(_) => Ok(Change::Same),
         }
     }
 
@@ -107,6 +122,7 @@ impl Target {
     pub fn connection(&self) -> Connection {
         let connection = match &self.place {
             Place::Embedded(cluster) => Connection::new(cluster.variables(&self.database)),
+            Place::Compose(served) => served.connection(&self.database),
             Place::External(connection) => connection.to_database(&self.database),
         };
         match connection.get("PGCONNECT_TIMEOUT") {
@@ -121,8 +137,13 @@ impl Target {
 
     /// What services get as DATABASE_URL: the environment's own, else the one that follows from a database we run.
     pub fn service_url(&self) -> Result<String> {
+        self.service_url_from(false)
+    }
+    /// The same, also for services that run in containers beside it (`within`).
+    pub fn service_url_from(&self, within: bool) -> Result<String> {
         match (&self.service_url, &self.place) {
             (Some(url), _) => Ok(url.clone()),
+            (None, Place::Compose(served)) => Ok(served.service_url(&self.config.login_role, &self.database, within)),
             (None, Place::Embedded(cluster)) => {
                 let socket = percent_encode(cluster.socket_folder().as_str());
                 Ok(format!("postgres://{}@localhost/{}?host={socket}", self.config.login_role, self.database))
@@ -184,6 +205,7 @@ impl Target {
     fn client(&self) -> Result<binaries::Binaries> {
         match &self.place {
             Place::Embedded(cluster) => cluster.binaries(),
+            Place::Compose(_) => binaries::client(&self.workspace, &self.config, false),
             Place::External(connection) => {
                 binaries::client(&self.workspace, &self.config, connection.may_leave_the_machine())
             }
@@ -208,6 +230,7 @@ impl Target {
     pub fn describe(&self) -> String {
         match &self.place {
             Place::Embedded(_) => format!("embedded: {}", self.database),
+            Place::Compose(served) => format!("compose: {} ({} of {})", self.database, served.service, served.project),
             Place::External(connection) => {
                 let host = connection.get("PGHOST").unwrap_or("localhost");
                 let port = connection.get("PGPORT").unwrap_or("5432");

@@ -38,7 +38,8 @@ impl<'a> Stack<'a> {
         environment: &'a Environment,
         name: &str,
     ) -> Stack<'a> {
-        let ports = services.running().map(|service| (service.name.clone(), service.port)).collect();
+        let port = |service: &Service| environment.port_of(service).unwrap_or(service.port);
+        let ports = services.running().map(|service| (service.name.clone(), port(service))).collect();
         Stack { workspace, services, environment, name: name.to_owned(), database_url: String::new(), ports }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod cmd;
 pub mod curl;
+pub mod docker;
 pub mod files;
 pub mod git;
 pub mod guard;

@@ -19,6 +19,10 @@ pub enum Exit {
     CannotTell = 4,
     /// Another run holds the lock.
     Busy = 5,
+    /// Failed, and what ran before runs again.
+    RolledBack = 6,
+    /// Failed, and what ran before could not be brought back: a person is needed.
+    Stuck = 7,
 }
 
 /// A failure with its exit code, the remedy, and the findings that led to it.

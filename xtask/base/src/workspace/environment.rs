@@ -6,13 +6,24 @@ use camino::Utf8PathBuf;
 use serde_json::{Value as Json, json};
 
 use super::Workspace;
+use super::database::Database;
 use super::dotenv;
 use super::schema::{self, Declaration};
+use super::service::Service;
 use crate::tools::{files, os};
 use crate::ui::{Failure, Finding, Place, has_errors, redact, suggest};
 
 /// Keys that decide which target is meant, or how well it is protected: a process variable must not change them.
-const PINNED: [&str; 6] = ["PROTECTED", "PROMOTE_FROM", "DEPLOY_ENGINE", "KUBE_CONTEXT", "KUBE_NAMESPACE", "FREEZE"];
+const PINNED: [&str; 8] = [
+    "PROTECTED",
+    "PROMOTE_FROM",
+    "PROMOTE_WITHIN",
+    "DEPLOY_ENGINE",
+    "COMPOSE_PROJECT",
+    "KUBE_CONTEXT",
+    "KUBE_NAMESPACE",
+    "FREEZE",
+];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +186,16 @@ impl Environment {
     /// True when whatever writes to it must ask for its name.
     pub fn is_protected(&self) -> bool {
         self.get("PROTECTED") == Some("true")
+    }
+
+    /// The port of this host at which a service is reached, where the environment says so: `API_GATEWAY_PORT`.
+    pub fn port_of(&self, service: &Service) -> Option<u16> {
+        self.get(&format!("{}_PORT", service.variable())).and_then(|port| port.parse().ok())
+    }
+    /// The Compose project that holds its containers: COMPOSE_PROJECT, else one named like its database.
+    pub fn compose_project(&self, config: &Database) -> String {
+        let own = self.get("COMPOSE_PROJECT").map(str::to_owned);
+        own.unwrap_or_else(|| format!("{}-{}", config.name.replace('_', "-"), self.name))
     }
 
     pub fn to_json(&self) -> Json {

@@ -155,6 +155,23 @@ impl Workspace {
     pub fn transit(&self) -> Utf8PathBuf {
         self.ops().join("transit")
     }
+    /// What deployments of an environment keep here: artifacts, and a folder for each release.
+    pub fn releases(&self, environment: &str) -> Utf8PathBuf {
+        self.ops().join("releases").join(environment)
+    }
+    /// Executables of the team's own around a deployment: `pre-deploy`, `post-deploy`, `failed`.
+    pub fn hooks(&self, when: &str) -> Utf8PathBuf {
+        self.root.join("config/hooks").join(when)
+    }
+    /// The Compose file of every environment, and beside it those that say what differs.
+    pub fn compose_file(&self) -> Utf8PathBuf {
+        self.root.join("infrastructure/docker/docker-compose.yml")
+    }
+    /// What differs from it in an environment: dev has a file of its own, all others share one.
+    pub fn compose_override(&self, environment: &str) -> Utf8PathBuf {
+        let kind = if environment == "dev" { "dev" } else { "prod" };
+        self.compose_file().with_file_name(format!("docker-compose.{kind}.yml"))
+    }
     /// The key that keeps hashes of values from being guessed.
     pub fn hash_key_file(&self) -> Utf8PathBuf {
         self.ops().join("hash-key")

@@ -85,9 +85,13 @@ impl Service {
     pub fn place(&self, key: &str) -> Place {
         self.places.get(key).cloned().unwrap_or_else(|| Place { file: self.file.clone(), line: 1, column: 1 })
     }
+    /// Its name as variables begin with it: `AI_ENGINE`.
+    pub fn variable(&self) -> String {
+        self.name.to_uppercase().replace('-', "_")
+    }
     /// The name of the variable that holds its address: `AI_ENGINE_URL`.
     pub fn url_variable(&self) -> String {
-        format!("{}_URL", self.name.to_uppercase().replace('-', "_"))
+        format!("{}_URL", self.variable())
     }
 }
 

@@ -2,7 +2,7 @@
 //! migration fail (22012) when it was lost meanwhile.
 
 use super::{Entry, Run};
-use crate::lock::Protects;
+use crate::lock::{self, Protects};
 use crate::session::literal;
 use base::tools::hash;
 
@@ -66,13 +66,8 @@ const BY: &str = "run_id, os_user, host, tool_version, git_commit";
 const ROW: &str =
     "version, name, state, sha256, raw_sha256, chain_sha256, run_id, os_user, host, tool_version, git_commit";
 
-/// The lock is held twice: giving it back once says whether it is still there. Fails with 22012 when it is not.
 fn held() -> String {
-    let lock = Protects::Schema.number();
-    format!(
-        "held as materialized (select 1 / (case when pg_catalog.pg_advisory_unlock({lock}) \
-         then pg_catalog.pg_try_advisory_lock({lock}) else false end)::int as yes)"
-    )
+    lock::held(Protects::Schema)
 }
 
 fn row(chain: &Chain, entry: &Entry<'_>, state: &str, link: &str) -> String {

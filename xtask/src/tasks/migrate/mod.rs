@@ -88,7 +88,7 @@ fn authorise(
     confirm: Option<&str>,
 ) -> Result<()> {
     let name = &environment.name;
-    let question = if look.identity.is_none() && !target.is_embedded() && holds_something(session)? {
+    let question = if look.identity.is_none() && !target.is_ours() && holds_something(session)? {
         format!(
             "{} does not say yet which environment it belongs to; make it the database of `{name}`?",
             target.describe()
