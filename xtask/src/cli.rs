@@ -10,7 +10,7 @@ use crate::ui::{Failure, suggest};
 
 /// Verbs that may be left out: `migrate --plan` is `migrate up --plan`.
 const DEFAULT_VERBS: &[(&str, &str)] =
-    &[("", "overview"), ("services", "status"), ("config", "show"), ("migrate", "up")];
+    &[("", "overview"), ("services", "status"), ("config", "show"), ("migrate", "up"), ("releases", "list")];
 
 /// What the words ask for.
 pub enum Request {

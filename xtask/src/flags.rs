@@ -26,6 +26,119 @@ xflags::xflags! {
         cmd setup {
         }
 
+        /// Bring an environment to what this commit says, with the way back
+        ///
+        /// Runs in this order: lock; preflight; build; show what changes, and ask; backup; migrate; roll out in order of
+        /// dependency; gate; record. Exit 0 when there is nothing to do, 3 when refused, 6 when it failed and what ran before
+        /// runs again, 7 when it could not be brought back.
+        cmd deploy {
+            /// The environment
+            required env: String
+            /// local or compose, instead of the environment's DEPLOY_ENGINE
+            optional --engine engine: String
+            /// Only show what would change, and what speaks against it; exit 3 when something would
+            optional --plan
+            /// With --plan: one object, which --apply-plan takes
+            optional --json
+            /// Carry out this plan and no other: refused when something has changed since
+            optional --apply-plan file: String
+            /// Go on with a release whose run was killed
+            optional --resume
+            /// Try the environment's shape on this machine, with its rollback, and leave nothing behind
+            optional --rehearse
+            /// Only say in words why this would be a new release; exit 3 when it would
+            optional --explain
+            /// Only bring the database's container to what the Compose files say, which restarts it
+            optional --database
+            /// Deploy what is not committed
+            optional --allow-dirty
+            /// Go on against a freeze, the ladder, a budget or a missing way back; the reason is recorded
+            optional --break-glass reason: String
+            /// Should it fail, bring the old code back even on a schema that has moved on; recorded
+            optional --dangerous-schema
+            /// A release of PROMOTE_FROM's environment, written by `releases show N --json`, where it cannot be asked
+            optional --signed-off file: String
+            /// Ask nothing (a protected environment still wants --confirm)
+            optional --yes
+            /// The environment's name: what a protected one asks for
+            optional --confirm env: String
+            /// Seconds that a service may take to be ready (default 60)
+            optional --wait seconds: u64
+            /// Seconds to wait for the lock (default 0: busy is exit 5)
+            optional --lock-wait seconds: u64
+        }
+
+        /// Bring back the release before, or another one: its images, configuration and values
+        ///
+        /// Refused (exit 3) when what it needs is gone, or when the schema has moved past what it works on.
+        cmd rollback {
+            /// The environment
+            required env: String
+            /// The release to bring back (default: the verified one before what runs)
+            optional --to release: i64
+            /// local or compose, instead of the environment's DEPLOY_ENGINE
+            optional --engine engine: String
+            /// Only show what would change; exit 3 when something would
+            optional --plan
+            /// With --plan: one object
+            optional --json
+            /// Go on although the schema has moved on; recorded
+            optional --dangerous-schema
+            /// Ask nothing (a protected environment still wants --confirm)
+            optional --yes
+            /// The environment's name: what a protected one asks for
+            optional --confirm env: String
+            /// Seconds that a service may take to be ready (default 60)
+            optional --wait seconds: u64
+            /// Seconds to wait for the lock (default 0: busy is exit 5)
+            optional --lock-wait seconds: u64
+        }
+
+        /// The ledger of releases: who deployed what, when, why, and how it ended
+        cmd releases {
+            /// Of this environment (default dev)
+            optional --env env: String
+            /// The newest releases
+            cmd releases-list {
+                /// One object: {environment, releases: [{number, kind, state, artifact, engine, user, host, commit, started_at, ended_at}]}
+                optional --json
+                /// How many (default 20)
+                optional -n, --count count: u32
+            }
+            /// One release: plan, steps with times, evidence
+            cmd releases-show {
+                /// Its number
+                required number: i64
+                /// One object: the release, with steps: [{step, event, detail, at}]
+                optional --json
+            }
+            /// Check that nobody has edited the ledger; exit 3 when somebody has
+            cmd releases-verify {
+                /// One object: {ok, findings}
+                optional --json
+            }
+        }
+
+        /// Show what the services of an environment have logged
+        cmd logs {
+            /// Only these
+            repeated service: String
+            /// Of this environment (default dev)
+            optional --env env: String
+            /// local or compose, instead of the environment's DEPLOY_ENGINE
+            optional --engine engine: String
+            /// Only what is at most this old, such as 10m
+            optional --since age: String
+            /// Only lines that hold this text
+            optional --grep text: String
+            /// Go on as lines are written
+            optional -f, --follow
+            /// How many lines of each to begin with (default 50; all with --since)
+            optional -n, --lines count: usize
+            /// Write a bundle for an incident: logs, health, releases, masked configuration, versions
+            optional --collect file: String
+        }
+
         /// Check tools, ports, disk, database and configuration; name each problem with its fix
         cmd doctor {
             /// One object: {ok, checks: [{name, ok, detail, hint}]}
@@ -36,6 +149,8 @@ xflags::xflags! {
         cmd build {
             /// Only these services and libraries
             repeated service: String
+            /// Build container images instead, by content
+            optional --images
             /// Say why each one is stale or not, and build nothing
             optional --explain
             /// One object: {services: [{name, stale, reasons}]}; with --explain only
@@ -63,6 +178,8 @@ xflags::xflags! {
             cmd services-start {
                 /// Only these, and what they depend on
                 repeated service: String
+                /// End what `deploy` has put in their place, and run the sources again
+                optional --source
                 /// Stay, show the logs, and stop the services on Ctrl-C
                 optional --foreground
                 /// Show what would be done; exit 3 when there is something
@@ -106,6 +223,8 @@ xflags::xflags! {
         cmd health {
             /// Of this environment (default dev)
             optional --env env: String
+            /// local or compose, instead of the environment's DEPLOY_ENGINE
+            optional --engine engine: String
             /// One object: {environment, ok, services, database, migrations}
             optional --json
             /// Wait up to this many seconds until all is well
@@ -129,6 +248,11 @@ xflags::xflags! {
                 optional --env env: String
                 /// One object: {ok, findings: [{severity, file, line, column, message, hint}]}
                 optional --json
+            }
+            /// Make an environment's file from its example, keys marked @generate filled; what is there stays
+            cmd config-init {
+                /// Of this environment
+                required --env env: String
             }
             /// Write config/services/service.schema.json, by which editors check and complete the files beside it
             cmd config-schema {
@@ -427,6 +551,10 @@ pub struct Xtask {
 pub enum XtaskCmd {
     Overview(Overview),
     Setup(Setup),
+    Deploy(Deploy),
+    Rollback(Rollback),
+    Releases(Releases),
+    Logs(Logs),
     Doctor(Doctor),
     Build(Build),
     Test(Test),
@@ -449,6 +577,87 @@ pub struct Overview {
 pub struct Setup;
 
 #[derive(Debug)]
+pub struct Deploy {
+    pub env: String,
+
+    pub engine: Option<String>,
+    pub plan: bool,
+    pub json: bool,
+    pub apply_plan: Option<String>,
+    pub resume: bool,
+    pub rehearse: bool,
+    pub explain: bool,
+    pub database: bool,
+    pub allow_dirty: bool,
+    pub break_glass: Option<String>,
+    pub dangerous_schema: bool,
+    pub signed_off: Option<String>,
+    pub yes: bool,
+    pub confirm: Option<String>,
+    pub wait: Option<u64>,
+    pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct Rollback {
+    pub env: String,
+
+    pub to: Option<i64>,
+    pub engine: Option<String>,
+    pub plan: bool,
+    pub json: bool,
+    pub dangerous_schema: bool,
+    pub yes: bool,
+    pub confirm: Option<String>,
+    pub wait: Option<u64>,
+    pub lock_wait: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct Releases {
+    pub env: Option<String>,
+    pub subcommand: ReleasesCmd,
+}
+
+#[derive(Debug)]
+pub enum ReleasesCmd {
+    ReleasesList(ReleasesList),
+    ReleasesShow(ReleasesShow),
+    ReleasesVerify(ReleasesVerify),
+}
+
+#[derive(Debug)]
+pub struct ReleasesList {
+    pub json: bool,
+    pub count: Option<u32>,
+}
+
+#[derive(Debug)]
+pub struct ReleasesShow {
+    pub number: i64,
+
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct ReleasesVerify {
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct Logs {
+    pub service: Vec<String>,
+
+    pub env: Option<String>,
+    pub engine: Option<String>,
+    pub since: Option<String>,
+    pub grep: Option<String>,
+    pub follow: bool,
+    pub lines: Option<usize>,
+    pub collect: Option<String>,
+}
+
+#[derive(Debug)]
 pub struct Doctor {
     pub json: bool,
 }
@@ -457,6 +666,7 @@ pub struct Doctor {
 pub struct Build {
     pub service: Vec<String>,
 
+    pub images: bool,
     pub explain: bool,
     pub json: bool,
 }
@@ -487,6 +697,7 @@ pub enum ServicesCmd {
 pub struct ServicesStart {
     pub service: Vec<String>,
 
+    pub source: bool,
     pub foreground: bool,
     pub plan: bool,
     pub wait: Option<u64>,
@@ -523,6 +734,7 @@ pub struct ServicesLogs {
 #[derive(Debug)]
 pub struct Health {
     pub env: Option<String>,
+    pub engine: Option<String>,
     pub json: bool,
     pub wait: Option<u64>,
     pub watch: bool,
@@ -537,6 +749,7 @@ pub struct Config {
 pub enum ConfigCmd {
     ConfigShow(ConfigShow),
     ConfigCheck(ConfigCheck),
+    ConfigInit(ConfigInit),
     ConfigSchema(ConfigSchema),
 }
 
@@ -550,6 +763,11 @@ pub struct ConfigShow {
 pub struct ConfigCheck {
     pub env: Option<String>,
     pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct ConfigInit {
+    pub env: String,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! A library, so that it compiles side by side with the crates it stands on; main.rs only calls it.
 
 mod cli;
+mod deploy;
 #[expect(clippy::allow_attributes, reason = "xflags writes them beside what not every program calls")]
 #[expect(clippy::enum_variant_names, reason = "a verb of a family carries its family's name, see flags.rs")]
 mod flags;
@@ -19,7 +20,7 @@ use anyhow::Result;
 use base::{processes, tools, ui, workspace};
 
 use cli::Request;
-use flags::{ConfigCmd, Db, DbCmd, Migrate, MigrateCmd, ServicesCmd, Xtask, XtaskCmd};
+use flags::{ConfigCmd, Db, DbCmd, Migrate, MigrateCmd, Releases, ReleasesCmd, ServicesCmd, Xtask, XtaskCmd};
 use tools::guard;
 use ui::Exit;
 use workspace::Workspace;
@@ -74,10 +75,19 @@ fn run(flags: Xtask) -> Result<Exit> {
             ServicesCmd::ServicesStatus(flags) => tasks::services::status(workspace, &flags),
             ServicesCmd::ServicesLogs(flags) => tasks::services::logs(workspace, &flags),
         },
+        XtaskCmd::Deploy(flags) => tasks::deploy::deploy(workspace, &flags),
+        XtaskCmd::Rollback(flags) => tasks::deploy::rollback(workspace, &flags),
+        XtaskCmd::Releases(Releases { env, subcommand }) => match subcommand {
+            ReleasesCmd::ReleasesList(flags) => tasks::releases::list(workspace, env.as_deref(), &flags),
+            ReleasesCmd::ReleasesShow(flags) => tasks::releases::show(workspace, env.as_deref(), &flags),
+            ReleasesCmd::ReleasesVerify(flags) => tasks::releases::verify(workspace, env.as_deref(), &flags),
+        },
+        XtaskCmd::Logs(flags) => tasks::logs::run(workspace, &flags),
         XtaskCmd::Health(flags) => tasks::health::run(workspace, &flags),
         XtaskCmd::Config(config) => match config.subcommand {
             ConfigCmd::ConfigShow(flags) => tasks::config::show(workspace, flags),
             ConfigCmd::ConfigCheck(flags) => tasks::config::check(workspace, flags),
+            ConfigCmd::ConfigInit(flags) => tasks::config::init(workspace, &flags),
             ConfigCmd::ConfigSchema(flags) => tasks::config::schema(workspace, &flags),
         },
         XtaskCmd::Migrate(Migrate { env, subcommand }) => match subcommand {

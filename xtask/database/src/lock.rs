@@ -76,6 +76,11 @@ pub fn held(what: Protects) -> String {
     )
 }
 
+/// True when anybody holds it right now.
+pub fn is_taken(session: &mut Session, what: Protects) -> Result<bool> {
+    Ok(holder(session, what)?.1.is_some())
+}
+
 /// True as long as the session still holds it: a pooler or a restart may have taken it away.
 pub fn is_held(session: &mut Session, what: Protects) -> Result<bool> {
     // A bigint key is split into classid (high half) and objid (low half), with objsubid 1.

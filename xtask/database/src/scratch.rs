@@ -35,6 +35,17 @@ impl Scratch {
         Scratch::on(source.clone(), None, Some(&source.database))
     }
 
+    /// A copy of any environment's database: on its own server where that runs here, else restored from its dump on the
+    /// pinned one.
+    pub fn of(workspace: &Workspace, source: &Target, step: &Step) -> Result<Scratch> {
+        if source.is_embedded() {
+            return Scratch::copy_of(source, step);
+        }
+        let scratch = Scratch::empty(workspace, step)?;
+        copy(source, &scratch.target)?;
+        Ok(scratch)
+    }
+
     fn on(server: Target, own: Option<Own>, template: Option<&str>) -> Result<Scratch> {
         let cluster = server.cluster().context("a scratch database needs a server that runs here")?;
         sweep(&server)?;
@@ -132,8 +143,11 @@ fn copy(from: &Target, to: &Target) -> Result<()> {
         .map_err(|path| anyhow::anyhow!("`{}` is not UTF-8", path.display()))?;
     let dump =
         base::tools::Cmd::new(from.program("pg_dump")?).args(["-Fd", "-j", "2", "-Z", "0", "-f", folder.as_str()]);
-    let restore =
-        base::tools::Cmd::new(to.program("pg_restore")?).args(["-j", "2", "-e", "-d", &to.database, folder.as_str()]);
+    let restore = base::tools::Cmd::new(to.program("pg_restore")?);
+    let restore = restore.args(["-j", "2", "-e", "-d", &to.database]);
+    // The roles of a server that others run are not here.
+    let restore = if from.is_ours() { restore } else { restore.args(["--no-owner", "--no-privileges"]) };
+    let restore = restore.arg(&folder);
     let result = (|| {
         for cmd in [from.connection().apply(dump), to.connection().apply(restore)] {
             let output = cmd.output()?;

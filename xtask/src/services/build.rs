@@ -2,8 +2,9 @@
 //! which inputs, and a component is built again only when an input differs.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
@@ -103,19 +104,6 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// `components` are those it will be asked about; their libraries are looked at too.
     pub fn new(workspace: &'a Workspace, components: &[Component]) -> Builder<'a> {
-        let sources =
-            components.iter().flat_map(|component| std::iter::once(&component.source).chain(&component.libraries));
-        let mut sources: Vec<Utf8PathBuf> = sources.cloned().collect();
-        sources.sort();
-        sources.dedup();
-        let tracked = git::files(workspace.root(), &sources);
-        let of = |source: &Utf8PathBuf| {
-            let known = tracked.iter().flatten().filter(|file| file.starts_with(source)).cloned();
-            let known: Vec<Utf8PathBuf> = known.collect();
-            // git knows nothing of a clone in an ignored folder of another repository.
-            if known.is_empty() { walk(workspace.root(), source) } else { known }
-        };
-        let files = sources.iter().map(|source| (source.clone(), of(source))).collect();
         let used = |language: Language| components.iter().any(|component| component.uses(language));
         let versions = TOOLS.iter().filter(|tool| match tool.program {
             "node" => used(Language::Node),
@@ -129,18 +117,40 @@ impl<'a> Builder<'a> {
             };
             (tool.program, version)
         });
-        Builder { workspace, tool_versions: versions.collect(), files }
+        Builder { tool_versions: versions.collect(), ..Builder::of_sources(workspace, components) }
+    }
+
+    /// The same for who only asks what the sources are: no tool is asked for its version.
+    pub fn of_sources(workspace: &'a Workspace, components: &[Component]) -> Builder<'a> {
+        let sources =
+            components.iter().flat_map(|component| std::iter::once(&component.source).chain(&component.libraries));
+        let mut sources: Vec<Utf8PathBuf> = sources.cloned().collect();
+        sources.sort();
+        sources.dedup();
+        let tracked = git::files(workspace.root(), &sources);
+        let of = |source: &Utf8PathBuf| {
+            let known = tracked.iter().flatten().filter(|file| file.starts_with(source)).cloned();
+            let known: Vec<Utf8PathBuf> = known.collect();
+            // git knows nothing of a clone in an ignored folder of another repository.
+            if known.is_empty() { walk(workspace.root(), source) } else { known }
+        };
+        let files = sources.iter().map(|source| (source.clone(), of(source))).collect();
+        Builder { workspace, tool_versions: BTreeMap::new(), files }
+    }
+
+    /// A component's files and those of its libraries, relative to the workspace, each with the hash of its content; one
+    /// that may be run has `+x` behind it.
+    pub fn sources(&self, component: &Component) -> Result<Inputs> {
+        let mut all = Inputs::new();
+        for source in std::iter::once(&component.source).chain(&component.libraries) {
+            all.extend(self.hashes(source, |_| true)?);
+        }
+        Ok(all)
     }
 
     /// SHA-256 over a component's files and those of its libraries: names and contents.
     pub fn source_hash(&self, component: &Component) -> Result<String> {
-        let mut text = String::new();
-        for source in std::iter::once(&component.source).chain(&component.libraries) {
-            for (file, hash) in self.hashes(source, |_| true)? {
-                text.push_str(&format!("{hash}  {file}\n"));
-            }
-        }
-        Ok(hash::sha256(text))
+        Ok(digest(&self.sources(component)?))
     }
 
     /// Why a stage must run; None when its record says that it was made from the same inputs.
@@ -224,14 +234,7 @@ impl<'a> Builder<'a> {
         files
             .map(|file| {
                 let path = self.workspace.root().join(file);
-                let hash = match path.symlink_metadata() {
-                    Ok(facts) if facts.is_symlink() => {
-                        hash::sha256(std::fs::read_link(&path)?.to_string_lossy().as_bytes())
-                    }
-                    Ok(facts) if facts.is_file() => hash::sha256_file(&path)?,
-                    _ => String::new(),
-                };
-                Ok((file.to_string(), hash))
+                Ok((file.to_string(), content_hash(&path)?))
             })
             .collect()
     }
@@ -257,6 +260,26 @@ impl<'a> Builder<'a> {
         }
         Ok(())
     }
+}
+
+/// SHA-256 of a file's content, or of where a link leads, `+x` behind that of one that may be run; empty for a folder.
+pub fn content_hash(path: &Utf8Path) -> Result<String> {
+    match path.symlink_metadata() {
+        Ok(facts) if facts.is_symlink() => {
+            let target = std::fs::read_link(path).with_context(|| format!("failed to read `{path}`"))?;
+            Ok(hash::sha256(target.as_os_str().as_encoded_bytes()))
+        }
+        Ok(facts) if facts.is_file() => {
+            let may_run = if facts.permissions().mode() & 0o111 != 0 { "+x" } else { "" };
+            Ok(hash::sha256_file(path)? + may_run)
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+/// SHA-256 over names and their hashes.
+pub fn digest(inputs: &Inputs) -> String {
+    hash::sha256(inputs.iter().map(|(name, hash)| format!("{hash}  {name}\n")).collect::<String>())
 }
 
 /// The Python side of a library: its folder `python` if it has one.

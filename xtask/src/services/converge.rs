@@ -68,6 +68,15 @@ pub fn plan<'a>(stack: &Stack<'a>, units: Vec<(&'a Service, Unit)>, restart: boo
 
 /// Refuses, before anything is touched, when a port that is needed belongs to somebody else (exit 3).
 pub fn check_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
+    let findings = taken_ports(stack, services);
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::with_findings(Exit::Findings, "ports are taken; nothing was touched", findings).into()),
+    }
+}
+
+/// The ports of these services that belong to somebody else.
+pub fn taken_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a Service>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for service in services {
         let port = stack.port(service);
@@ -87,10 +96,7 @@ pub fn check_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a
         };
         findings.push(Finding::error(message).at(service.place("port")).hint(hint));
     }
-    match findings.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::with_findings(Exit::Findings, "ports are taken; nothing was touched", findings).into()),
-    }
+    findings
 }
 
 /// Carries the plan out and waits until every service of it is ready. The first failure is returned, after all others

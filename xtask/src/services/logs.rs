@@ -4,7 +4,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// Every line that is kept of a log, oldest first, those of files that were rotated away too.
+pub fn whole(path: &Utf8Path) -> Vec<String> {
+    let rotated = (1..=9).rev().map(|number| Utf8PathBuf::from(format!("{path}.{number}")));
+    let files = rotated.chain([path.to_owned()]).filter_map(|file| std::fs::read(file).ok());
+    files.flat_map(|bytes| String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
 
 /// Follows one log file: hands out what was written since the last look.
 pub struct Follower {

@@ -17,8 +17,13 @@ use crate::workspace::{Environment, Workspace};
 /// Variables of this process that a service gets as they are.
 const PASSED_ON: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE"];
 
+/// What a service inherits of this process's environment.
+pub fn inherited() -> impl Iterator<Item = (String, String)> {
+    PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+}
+
 /// How long a service may take to end after TERM.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 
 pub struct Stack<'a> {
     pub workspace: &'a Workspace,
@@ -106,13 +111,12 @@ impl<'a> Stack<'a> {
         let sensitive = service.env.iter().filter(|key| self.environment.is_sensitive(key));
         let secrets =
             sensitive.filter_map(|key| variables.get(key)).filter(|value| !value.is_empty()).cloned().collect();
-        let inherited = PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
         Ok(Unit {
             name: service.name.clone(),
             program: program.to_string(),
             args: service.run[1..].to_vec(),
             dir: folder,
-            env: inherited.chain(variables).collect(),
+            env: inherited().chain(variables).collect(),
             secrets,
             port: Some(self.port(service)),
             stop_signal: Signal::Term,

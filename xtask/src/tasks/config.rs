@@ -3,12 +3,12 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::flags::{ConfigCheck, ConfigSchema, ConfigShow};
+use crate::flags::{ConfigCheck, ConfigInit, ConfigSchema, ConfigShow};
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, Finding, Place, has_errors};
 use crate::workspace::service::{self, Services};
 use crate::workspace::suite::Suite;
-use crate::workspace::{Database, Environment, Workspace};
+use crate::workspace::{Database, Environment, Workspace, environment};
 
 /// Every key with its value and source. What cannot be used is reported too, but shown first.
 pub fn show(workspace: &Workspace, flags: ConfigShow) -> Result<Exit> {
@@ -103,4 +103,24 @@ pub fn exposed(workspace: &Workspace, environment: &str) -> Option<Finding> {
     let place = Place { file: file.to_owned(), line: 1, column: 1 };
     let finding = Finding::warning(format!("mode {mode:03o}: others can read its secrets")).at(place);
     (mode & 0o077 != 0).then(|| finding.hint(format!("chmod 600 {file}")))
+}
+
+/// Makes an environment's file from its example, or adds the generated keys that it lacks.
+pub fn init(workspace: &Workspace, flags: &ConfigInit) -> Result<Exit> {
+    workspace.check_environment_name(&flags.env)?;
+    let file = workspace.environment_values(&flags.env);
+    let step = ui::step(workspace.relative(&file).as_str());
+    match environment::make_values_file(workspace, &flags.env)? {
+        true => step.done_with("made, with generated keys"),
+        false => step.same("is there, and has every generated key"),
+    }
+    let (environment, findings) = Environment::read(workspace, &flags.env)?;
+    findings.iter().for_each(ui::finding);
+    if has_errors(&findings) {
+        ui::say(&format!(
+            "fill in what `{}` still needs, then `cargo xtask config check --env {}`",
+            environment.name, environment.name
+        ));
+    }
+    Ok(Exit::Done)
 }

@@ -2,13 +2,13 @@
 //! checks before they touch anything.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::flags::Doctor;
 use crate::processes::process::State;
 use crate::services::stack::Stack;
 use crate::tools::versions::{self, Found, TOOLS, Tool};
-use crate::tools::{Cmd, files, os, ports};
+use crate::tools::{Cmd, files, git, os, ports};
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::service::{Language, Services};
 use crate::workspace::{Environment, Workspace};
@@ -50,10 +50,7 @@ pub fn run(workspace: &Workspace, flags: &Doctor) -> Result<Exit> {
     checks.extend(configuration(workspace)?);
     let ok = checks.iter().all(|check| check.ok || check.is_optional);
     if flags.json {
-        let objects = checks.iter().map(|check| {
-            json!({"name": check.name, "ok": check.ok, "optional": check.is_optional, "detail": check.detail, "hint": check.hint})
-        });
-        ui::json(&json!({"ok": ok, "checks": objects.collect::<Vec<_>>()}));
+        ui::json(&to_json(&checks));
     } else {
         let verdict = |check: &Check| match (check.ok, check.is_optional) {
             (true, _) => "ok",
@@ -67,6 +64,25 @@ pub fn run(workspace: &Workspace, flags: &Doctor) -> Result<Exit> {
         }
     }
     Ok(if ok { Exit::Done } else { Exit::Findings })
+}
+
+fn to_json(checks: &[Check]) -> Value {
+    let ok = checks.iter().all(|check| check.ok || check.is_optional);
+    let objects = checks.iter().map(|check| {
+        json!({"name": check.name, "ok": check.ok, "optional": check.is_optional, "detail": check.detail, "hint": check.hint})
+    });
+    json!({"ok": ok, "checks": objects.collect::<Vec<_>>()})
+}
+
+/// Tools with their versions and the machine, for the bundle of an incident.
+pub fn for_bundle(workspace: &Workspace) -> Value {
+    let mut checks = tools(workspace, true);
+    checks.extend(machine(workspace));
+    let mut value = to_json(&checks);
+    value["xtask"] = json!(env!("CARGO_PKG_VERSION"));
+    value["commit"] = json!(git::commit(workspace.root()));
+    value["host"] = json!(os::host_name());
+    value
 }
 
 /// Refuses, before anything is touched, when something that `setup` and `test` need is not there: exit 4 for a missing

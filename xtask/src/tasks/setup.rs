@@ -40,7 +40,7 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
     side_by_side(&world)?;
     super::services::bring_up(&world, &[], false, READY)?;
 
-    let report = super::health::look(workspace, &world.services, &world.environment)?;
+    let report = super::health::look_here(workspace, &world.services, &world.environment)?;
     ui::say("");
     super::health::show(&report, false);
     if !report.is_ok() {

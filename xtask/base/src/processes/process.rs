@@ -79,7 +79,7 @@ impl Identity {
     pub fn to_json(&self) -> Value {
         json!({"pid": self.pid, "start_time": self.start_time, "boot_id": self.boot_id})
     }
-    fn from_json(value: &Value) -> Option<Identity> {
+    pub fn from_json(value: &Value) -> Option<Identity> {
         Some(Identity {
             pid: u32::try_from(value["pid"].as_u64()?).ok()?,
             start_time: value["start_time"].as_u64()?,

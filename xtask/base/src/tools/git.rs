@@ -27,6 +27,18 @@ pub fn commit(root: &Utf8Path) -> Option<String> {
     Cmd::new("git").args(["rev-parse", "--short=12", "HEAD"]).dir(root).read().ok()
 }
 
+/// What differs from the commit that the tree stands on, untracked files too; None outside a repository.
+pub fn dirty(root: &Utf8Path) -> Option<Vec<String>> {
+    let status = Cmd::new("git")
+        .args(["-c", "core.quotepath=off", "status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames"])
+        .dir(root)
+        .ask()
+        .ok()
+        .filter(super::cmd::Output::ok)?;
+    let entries = status.stdout.split('\0').filter(|entry| entry.len() > 3);
+    Some(entries.map(|entry| entry[3..].to_owned()).collect())
+}
+
 /// Files below `folder` that a commit changed after the one that brought them there, with that commit; none outside a
 /// repository.
 pub fn changed_after_added(root: &Utf8Path, folder: &Utf8Path) -> Vec<(String, String)> {

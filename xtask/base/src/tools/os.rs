@@ -99,6 +99,14 @@ pub fn free_bytes(path: &camino::Utf8Path) -> Option<u64> {
     Some(facts.f_bavail.saturating_mul(facts.f_frsize))
 }
 
+/// Writes everything of the file system that `path` lies on through to the disk, with one call.
+pub fn sync_file_system(path: &camino::Utf8Path) -> anyhow::Result<()> {
+    use std::os::fd::AsRawFd;
+    let file = std::fs::File::open(path)?;
+    // SAFETY: syncfs takes no pointers; the descriptor is open for as long as the call takes.
+    if unsafe { libc::syncfs(file.as_raw_fd()) } == -1 { Err(std::io::Error::last_os_error().into()) } else { Ok(()) }
+}
+
 /// Columns of the terminal on stderr.
 pub fn terminal_columns() -> Option<usize> {
     // SAFETY: an all-zero winsize is a valid value to be overwritten; the pointer outlives the call.

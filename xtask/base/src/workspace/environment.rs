@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::Workspace;
 use super::database::Database;
 use super::dotenv;
+use super::freeze;
 use super::schema::{self, Declaration};
 use super::service::Service;
 use crate::tools::{files, os};
@@ -236,6 +237,11 @@ fn check(environment: &str, setting: &Setting) -> Option<Finding> {
     if schema::is_placeholder(&setting.value) {
         let message = format!("`{key}` still holds a placeholder");
         return Some(Finding::error(message).at(setting.place()).hint("put the real value in its place"));
+    }
+    if key == "FREEZE"
+        && let Err(why) = freeze::parse(&setting.value)
+    {
+        return Some(Finding::error(format!("`{key}`: {why}")).at(setting.place()));
     }
     if matches!(setting.source, Source::Default(_)) {
         // The schema's own check has named it.

@@ -5,6 +5,7 @@ pub mod backup_policy;
 pub mod database;
 pub mod dotenv;
 pub mod environment;
+pub mod freeze;
 pub mod schema;
 pub mod service;
 pub mod suite;

@@ -76,7 +76,7 @@ pub fn check_file(value: &Value) -> Option<String> {
             return Some(format!("its entry `{} {}` does not follow from the one before it", facts[0], facts[1]));
         }
     }
-    let Some(last) = steps.last().filter(|last| last["step"] == CLOSE) else {
+    let Some(last) = steps.iter().rfind(|step| step["step"] == CLOSE) else {
         return Some("its journal has no end".to_owned());
     };
     let restores = value["restores"].as_i64().map_or("-".to_owned(), |number| number.to_string());

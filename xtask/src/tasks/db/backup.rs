@@ -10,8 +10,9 @@ use super::backups::megabytes;
 use crate::flags::DbBackup;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::tasks::services::DEV;
-use crate::ui::{self, Exit, Failure};
+use crate::ui::{self, Exit, Failure, Step};
 use crate::workspace::{BackupPolicy, Environment, Workspace};
+use database::Target;
 use database::backup::dump;
 use database::backup::policy::{self, Facts};
 use database::backup::store::{self, Store};
@@ -57,6 +58,21 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbBackup) -
         ui::out(&manifest.id);
     }
     Ok(Exit::Done)
+}
+
+/// The same for `deploy`, without a word on stdout; the backup's id.
+pub fn before_deploy(workspace: &Workspace, environment: &Environment, target: &Target, step: &Step) -> Result<String> {
+    let policy = BackupPolicy::load(workspace, &environment.name)?;
+    let jobs = super::jobs(None, &policy)?;
+    let store = Store::of(workspace, environment);
+    let mut session = Session::open_within(target, &ledger::purpose("deploy, backup"), PATIENCE)?;
+    let _files = store.lock(PATIENCE)?;
+    store.sweep();
+    lock::take(&mut session, Protects::Schema, PATIENCE)?;
+    let backup = dump::make(&dump::Order { workspace, target, store: &store, jobs }, &mut session, step)?;
+    drop(session);
+    prune(&store, &policy)?;
+    Ok(backup.usable()?.id.clone())
 }
 
 /// Removes what the policy no longer asks for; only after a backup that was completed.

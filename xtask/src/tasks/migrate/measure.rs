@@ -67,6 +67,29 @@ pub fn measure(workspace: &Workspace, environment: Option<&str>, flags: &Migrate
     }
 }
 
+/// What the pending migrations of an environment cost on a copy of its own data beyond its budget; asked by `deploy`.
+/// Nothing is run where the environment has no budget. Exit 1 when one of them fails, 4 when no copy can be made.
+pub fn measure_for(workspace: &Workspace, environment: &Environment, target: &Target) -> Result<Vec<Finding>> {
+    let budget = target.config.policy(&environment.name).migration_budget;
+    if budget == Budget::default() {
+        return Ok(Vec::new());
+    }
+    let disk = Disk::read(workspace)?;
+    let step = ui::step(format!("copy {}", target.database));
+    let scratch = Scratch::of(workspace, target, &step)?;
+    step.done();
+    let mut session = Session::open(&scratch.target, &ledger::purpose("migrate measure"))?;
+    let look = ledger::look(&mut session, "")?;
+    let plan = Plan::new(workspace, &disk, &look, &environment.name, &Wish::ALL)?;
+    let mut reports = Vec::new();
+    for ready in plan.pending.iter().chain(&plan.repeatable) {
+        let step = ui::step(format!("measure {}", ready.migration.title()));
+        reports.push(run(&mut session, &scratch.target, ready)?);
+        step.done();
+    }
+    Ok(exceeded(&reports, &budget, &environment.name))
+}
+
 fn show(reports: &[Report]) {
     let mut rows = Vec::new();
     for report in reports {

@@ -20,13 +20,13 @@ use serde_json::json;
 pub use baseline::baseline;
 pub use down::down;
 pub use import::import;
-pub use measure::measure;
+pub use measure::{measure, measure_for};
 pub use new::new;
 pub use promote::promote;
 pub use repair::repair;
 pub use schema::{replay_applied, schema};
 pub use status::status;
-pub use up::{apply_and_seed, up};
+pub use up::{apply_and_seed, apply_for_deploy, pending_for_deploy, up};
 pub use verify::verify;
 
 use crate::tools::{files, git};
@@ -104,7 +104,8 @@ fn authorise(
     }
 }
 
-fn holds_something(session: &mut Session) -> Result<bool> {
+/// True for a database that holds more than the tasks and PostgreSQL itself put there.
+pub fn holds_something(session: &mut Session) -> Result<bool> {
     let query = "select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
                  where c.relkind in ('r', 'p', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'ops') \
                  and not exists (select from pg_catalog.pg_depend d where d.objid = c.oid and d.deptype = 'e'))";
@@ -129,6 +130,13 @@ fn lock_and_look(
     }
     ledger::prepare(session, &environment.name, &target.config)?;
     ledger::look(session, &target.config.service_role)
+}
+
+/// Makes the ledger and pins the environment, for who has asked already.
+pub fn make_ledger(workspace: &Workspace, environment: &Environment, target: &Target) -> Result<()> {
+    let (mut session, _) = look(target, environment, "deploy, ledger", PATIENCE)?;
+    let look = lock_and_look(&mut session, target, environment, PATIENCE)?;
+    remember(workspace, &environment.name, &look.rows)
 }
 
 fn chain(workspace: &Workspace, look: &Look) -> Result<Chain> {

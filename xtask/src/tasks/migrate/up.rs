@@ -10,6 +10,7 @@ use crate::flags::MigrateUp;
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::{Environment, Workspace};
 use database::ledger::Look;
+use database::lock::{self, Protects};
 use database::migrations::standing::check_order;
 use database::migrations::{self, Migration, Ready, Runner, leftovers, order};
 use database::session::Session;
@@ -68,6 +69,33 @@ pub fn apply_and_seed(workspace: &Workspace, environment: &Environment, target: 
     let loaded = seeds::load(&mut session, workspace, environment)?;
     step.done_with(&format!("{} files", loaded.len()));
     Ok(())
+}
+
+/// The same for `deploy`, which has asked already: migrations, then reference data; what was applied and written.
+pub fn apply_for_deploy(workspace: &Workspace, environment: &Environment, target: &Target) -> Result<Vec<String>> {
+    let disk = Disk::read(workspace)?;
+    let (mut session, look) = look(target, environment, "deploy, migrate", PATIENCE)?;
+    let plan = Plan::new(workspace, &disk, &look, &environment.name, &Wish::ALL)?;
+    let mut done = Vec::new();
+    if !plan.is_empty() || !look.is_ready {
+        let applied = apply(workspace, &mut session, &disk, environment, target, &Wish::ALL, PATIENCE)?;
+        done.extend(applied.iter().map(|(migration, _)| migration.title()));
+    }
+    if !seeds::files(workspace, &environment.name).is_empty() {
+        lock::take(&mut session, Protects::Schema, PATIENCE)?;
+        let (files, rows) = seeds::load_counting(&mut session, workspace, environment)?;
+        if rows > 0 {
+            done.push(format!("{rows} rows of reference data from {} files", files.len()));
+        }
+    }
+    Ok(done)
+}
+
+/// What is pending in a database, as `deploy` plans it.
+pub fn pending_for_deploy(workspace: &Workspace, environment: &Environment, look: &Look) -> Result<Vec<Ready>> {
+    let disk = Disk::read(workspace)?;
+    let plan = Plan::new(workspace, &disk, look, &environment.name, &Wish::ALL)?;
+    Ok(plan.pending.into_iter().chain(plan.repeatable).collect())
 }
 
 /// What the folders hold.

@@ -1,0 +1,76 @@
+//! The database of an environment that is deployed to: it is no part of a release, and runs before the lock is taken.
+
+use anyhow::Result;
+
+use super::engine::World;
+use super::engine::compose::{self, DatabaseState};
+use crate::ui::{self, Failure};
+use database::compose::prepare;
+use database::ledger;
+use database::session::Session;
+use database::{Cluster, Target};
+
+/// What runs it, by its address.
+enum Served {
+    Here,
+    Compose,
+    Others,
+}
+
+fn served(world: &World<'_>) -> Served {
+    match world.environment.get("DATABASE_ADMIN_URL").and_then(|address| address.split(':').next()) {
+        Some("embedded") => Served::Here,
+        Some("compose") => Served::Compose,
+        _ => Served::Others,
+    }
+}
+
+/// Why nothing can be asked of it yet: it does not run; None when it does, or when others run it.
+pub fn absence(world: &World<'_>) -> Result<Option<&'static str>> {
+    Ok(match served(world) {
+        Served::Others => None,
+        Served::Here => {
+            let target = Target::of(world.workspace, world.environment, &world.environment.name)?;
+            (!target.cluster().is_some_and(Cluster::answers)).then_some("stopped")
+        }
+        Served::Compose => match compose::database_state(world)? {
+            DatabaseState::Absent => Some("absent"),
+            DatabaseState::Stopped => Some("stopped"),
+            DatabaseState::Running { .. } => None,
+        },
+    })
+}
+
+/// Makes sure that it runs and can be asked, and opens a session with it. `renew` brings its container to what the Compose
+/// files say.
+pub fn open(world: &World<'_>, purpose: &str, renew: bool) -> Result<(Target, Session)> {
+    let name = &world.environment.name;
+    let mut is_new = false;
+    if let Served::Compose = served(world) {
+        let step = ui::step(format!("database of {name}"));
+        match compose::ensure_database(world, renew, &step)? {
+            true => {
+                is_new = true;
+                step.done_with("started");
+            }
+            false => step.same("runs"),
+        }
+    } else if renew {
+        let failure = Failure::usage(format!("the database of `{name}` is not run by Compose"));
+        return Err(failure.hint("--database is for DATABASE_ADMIN_URL=compose:database").into());
+    }
+    let target = Target::of(world.workspace, world.environment, name)?;
+    if target.is_embedded() {
+        crate::tasks::migrate::start_embedded(&target)?;
+    }
+    let open = || Session::open_within(&target, &ledger::purpose(purpose), crate::tasks::migrate::PATIENCE);
+    let Some(served) = target.compose() else { return Ok((target.clone(), open()?)) };
+    if !is_new && let Ok(session) = Session::open(&target, &ledger::purpose(purpose)) {
+        return Ok((target, session));
+    }
+    // It was just made, or whoever made it was killed before its roles were there.
+    let step = ui::step(format!("roles of {name}"));
+    prepare(world.workspace, &target, served, &step)?;
+    step.done();
+    Ok((target.clone(), open()?))
+}

@@ -1,0 +1,124 @@
+//! Images by content: one is built when there is none for its part yet, from a copy that holds the part's inputs alone.
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+
+use super::tag;
+use crate::deploy::artifact::{self, Artifact, Part};
+use crate::deploy::engine::{Pins, Render, World};
+use crate::tools::docker::{self, Image};
+use crate::tools::{Cmd, files, os};
+use crate::ui::{Failure, Step};
+
+/// The image of each service, built where it is missing; the id that pins it, or the digest where a registry has it.
+pub fn build(world: &World<'_>, project: &str, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins> {
+    let mut pins = Pins::new();
+    let registry = world.environment.get("IMAGE_REGISTRY").map(|registry| registry.trim_end_matches('/'));
+    let tags: Vec<String> =
+        services.iter().map(|name| Ok(tag(project, name, artifact.part(name)?.short()))).collect::<Result<_>>()?;
+    let there = docker::images(&tags)?;
+    let engine = if there.iter().all(Option::is_some) { None } else { Some(docker::engine()?) };
+    for ((name, tag), image) in services.iter().zip(&tags).zip(there) {
+        let image = match image {
+            Some(image) => image,
+            None => one(world, name, tag, artifact.part(name)?, step)?,
+        };
+        if let Some(engine) = engine.as_ref().filter(|engine| engine.architecture != image.architecture) {
+            // It would begin with "exec format error"; under its tag it would be taken for the right one.
+            let _removed = Cmd::new("docker").args(["image", "rm", tag]).ask()?;
+            let message = format!(
+                "the image of {name} is made for {}, and this engine runs {}",
+                image.architecture, engine.architecture
+            );
+            let hint = format!("look for `--platform` in the Dockerfile of {name}, and at the image it begins with");
+            return Err(Failure::failed(message).hint(hint).into());
+        }
+        let pin = match registry {
+            Some(registry) => push(tag, registry, step)?,
+            None => image.id,
+        };
+        pins.insert(name.clone(), pin);
+    }
+    Ok(pins)
+}
+
+fn one(world: &World<'_>, name: &str, tag: &str, part: &Part, step: &Step) -> Result<Image> {
+    let service = world.services.get(name).with_context(|| format!("config/services has no {name}"))?;
+    let image = artifact::image_of(service);
+    let context = world.workspace.ops().join("contexts").join(format!("{}-{}", part.short(), os::random_hex(4)?));
+    sweep(context.parent().unwrap_or(&context));
+    let result = (|| {
+        artifact::stage(world.workspace, part, world.migrations, &context)?;
+        let dockerfile = context.join(&image.dockerfile);
+        if !dockerfile.is_file() {
+            let failure = Failure::usage(format!("`{}`, from which {name} is built, is not there", image.dockerfile));
+            return Err(failure.hint(format!("`image` in {} names it", service.file)).into());
+        }
+        step.detail(&format!("image of {name}"));
+        let mut build = Cmd::new("docker")
+            .args(["build", "--progress", "plain", "--tag", tag, "--file", dockerfile.as_str()])
+            .args(["--label", &format!("{}={}", super::PART, part.id)])
+            .args(["--build-arg", &format!("SERVICE_SOURCE={}", service.source)]);
+        if let Some(target) = &image.target {
+            build = build.args(["--target", target]);
+        }
+        let build = build.arg(&context).env_clear().envs(docker::own_environment()).env("DOCKER_BUILDKIT", "1");
+        build.run(step).map_err(|error| error.context(Failure::failed(format!("the image of {name} cannot be built"))))
+    })();
+    // Best effort: the next build removes what stays.
+    let _removed = files::remove(&context);
+    result?;
+    docker::images(&[tag])?.pop().flatten().with_context(|| format!("docker built {tag} and does not have it"))
+}
+
+/// Removes the contexts of builds that were killed: those older than a day.
+fn sweep(folder: &Utf8Path) {
+    for path in crate::workspace::entries(folder) {
+        let age = path.metadata().and_then(|facts| facts.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age.as_secs() > 86_400) {
+            let _removed = files::remove(&path);
+        }
+    }
+}
+
+/// Pushes an image; its name by digest, the same wherever it is pulled.
+fn push(tag: &str, registry: &str, step: &Step) -> Result<String> {
+    let name = format!("{registry}/{tag}");
+    step.detail(&format!("push {name}"));
+    docker::ask(&Cmd::new("docker").args(["tag", tag, &name]))?;
+    Cmd::new("docker").args(["push", &name]).run(step).with_context(|| format!("failed to push {name}"))?;
+    let repository = name.rsplit_once(':').map_or(name.as_str(), |(repository, _)| repository);
+    let image = docker::images(&[&name])?.pop().flatten().with_context(|| format!("{name} is gone"))?;
+    let digest = image.digests.into_iter().find(|digest| digest.starts_with(&format!("{repository}@")));
+    digest.with_context(|| format!("the registry told no digest of {name}"))
+}
+
+/// Removes the tags of this project that no render of `keep` runs; the images of other environments have other tags.
+pub fn prune(world: &World<'_>, project: &str, keep: &[Render]) -> Result<Vec<String>> {
+    let mut kept: Vec<String> = Vec::new();
+    for render in keep {
+        for unit in render.units() {
+            let service = &render.document["services"][&unit.name];
+            kept.extend(
+                service["labels"][super::PART].as_str().map(|part| tag(project, &unit.name, artifact::short(part))),
+            );
+        }
+    }
+    let mut removed = Vec::new();
+    for service in world.services.running() {
+        let repository = format!("{project}/{}", service.name);
+        let list = Cmd::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &repository]);
+        for name in docker::ask(&list)?.lines().filter(|name| !kept.iter().any(|kept| kept == name)) {
+            // One that a container still uses stays, and is removed another time.
+            if Cmd::new("docker").args(["image", "rm", name]).ask()?.ok() {
+                removed.push(format!("the image {name}"));
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// `sha256:` and twelve digits.
+pub fn short(image: &str) -> &str {
+    image.get(..19).unwrap_or(image)
+}

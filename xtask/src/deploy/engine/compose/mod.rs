@@ -1,0 +1,385 @@
+//! The Compose engine: containers of one host. It builds images by content, adds what the workspace knows to the Compose
+//! files, and lets Docker Compose put each service in its place.
+
+mod document;
+mod images;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+use serde_json::{Value, json};
+
+use super::{Applied, Engine, LogLine, LogPart, Pins, RENDER_FILE, Render, Running, Unit, World};
+use crate::deploy::artifact::Artifact;
+use crate::deploy::values::{self, Values};
+use crate::tools::docker::{self, Container};
+use crate::tools::files::{self, Lock};
+use crate::tools::{Cmd, hash, os, ports};
+use crate::ui::{Failure, Finding, Step};
+use crate::workspace::Database;
+use crate::workspace::service::DATABASE;
+use database::Target;
+use database::compose::PASSWORD;
+
+/// Labels of containers and images of ours.
+const FINGERPRINT: &str = "ops.fingerprint";
+const PART: &str = "ops.part";
+/// Free space below which nothing is begun.
+const SPACE: u64 = 1024 * 1024 * 1024;
+
+pub struct Compose<'a> {
+    world: &'a World<'a>,
+    project: String,
+    /// What the Compose files say, read once.
+    files: OnceLock<Value>,
+}
+
+impl<'a> Compose<'a> {
+    /// Refuses (exit 2) an environment whose database containers could not reach.
+    pub fn new(world: &'a World<'a>, target: Option<&'a Target>) -> Result<Compose<'a>> {
+        if let Some(target) = target.filter(|target| target.is_embedded()) {
+            let message =
+                format!("the database of `{}` is embedded, and containers cannot reach its socket", target.environment);
+            let hint = format!("set DATABASE_ADMIN_URL=compose:database in .env.{}", target.environment);
+            return Err(Failure::usage(message).hint(hint).into());
+        }
+        let config = Database::load(world.workspace)?;
+        Ok(Compose { world, project: world.environment.compose_project(&config), files: OnceLock::new() })
+    }
+
+    /// What the Compose files say for this environment, profiles included; nothing of ours is added yet.
+    fn files(&self) -> Result<Value> {
+        if let Some(files) = self.files.get() {
+            return Ok(files.clone());
+        }
+        let files = self.read_files()?;
+        Ok(self.files.get_or_init(|| files).clone())
+    }
+
+    fn read_files(&self) -> Result<Value> {
+        let (base, own) =
+            (self.world.workspace.compose_file(), self.world.workspace.compose_override(&self.world.environment.name));
+        if !base.is_file() {
+            let failure = Failure::usage(format!("`{}` is not there", self.world.workspace.relative(&base)));
+            return Err(failure.hint("the Compose engine runs what it says").into());
+        }
+        let mut compose = docker::compose(&self.project, &base);
+        if own.is_file() {
+            compose = compose.args(["--file", own.as_str()]);
+        }
+        let settings = self.world.environment.settings().iter();
+        let plain = settings.filter(|setting| !setting.declaration.is_sensitive && !setting.value.is_empty());
+        let plain = plain.filter(|setting| crate::ui::redact::url_password(&setting.value).is_none());
+        let compose = compose
+            .envs(plain.map(|setting| (setting.declaration.key.as_str(), setting.value.as_str())))
+            .env("ENVIRONMENT", &self.world.environment.name)
+            .env(format!("{PASSWORD}_FILE"), self.password_file());
+        let compose = compose.args(["--profile", "*", "config", "--format", "json"]);
+        let output = compose.ask()?;
+        if !output.ok() {
+            // Compose names file, line and key itself.
+            let words: Vec<&str> = output.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let file = self.world.workspace.relative(&base);
+            return Err(Failure::usage(format!("`{file}` cannot be used: {}", words.join("; "))).into());
+        }
+        serde_json::from_str(&output.stdout).context("`docker compose config` did not answer in JSON")
+    }
+
+    fn password_file(&self) -> Utf8PathBuf {
+        self.world.folder().join("secrets").join(PASSWORD)
+    }
+
+    fn containers(&self) -> Result<Vec<Container>> {
+        docker::containers(&self.project)
+    }
+
+    /// The database's own Compose file, from which it is made and never by a release.
+    fn database_document(&self) -> Result<Option<Value>> {
+        Ok(document::database(&self.files()?, DATABASE, FINGERPRINT))
+    }
+}
+
+/// How the database of an environment stands under Compose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseState {
+    Absent,
+    Stopped,
+    /// It runs; `current` when its container is what the Compose files say.
+    Running {
+        current: bool,
+    },
+}
+
+/// Looks at the database's container.
+pub fn database_state(world: &World<'_>) -> Result<DatabaseState> {
+    let engine = Compose::new(world, None)?;
+    let containers = engine.containers()?;
+    let Some(container) = containers.iter().find(|container| container.service == DATABASE) else {
+        return Ok(DatabaseState::Absent);
+    };
+    if !container.is_running() {
+        return Ok(DatabaseState::Stopped);
+    }
+    let document = engine.database_document()?;
+    let wanted = document.as_ref().and_then(|document| document["services"][DATABASE]["labels"][FINGERPRINT].as_str());
+    Ok(DatabaseState::Running { current: wanted.is_none() || wanted == container.label(FINGERPRINT) })
+}
+
+/// Makes sure that the database of an environment runs; with `renew` also that its container is what the Compose files
+/// say, which restarts it. Says whether anything was done.
+pub fn ensure_database(world: &World<'_>, renew: bool, step: &Step) -> Result<bool> {
+    docker::engine()?;
+    docker::compose_version()?;
+    let state = database_state(world)?;
+    if matches!(state, DatabaseState::Running { current } if current || !renew) {
+        return Ok(false);
+    }
+    let engine = Compose::new(world, None)?;
+    let name = &world.environment.name;
+    let lock = world.workspace.lock_file(&format!("compose-{name}"));
+    let _lock = Lock::take(&lock, &format!("the database of `{name}`"), Duration::from_secs(60))?;
+    if matches!(database_state(world)?, DatabaseState::Running { current } if current || !renew) {
+        return Ok(false);
+    }
+    let Some(password) = world.environment.get(PASSWORD) else {
+        let failure = Failure::usage(format!("`{PASSWORD}` of `{name}` has no value: its database cannot be made"));
+        return Err(failure.hint(format!("set it in config/environments/.env.{name}")).into());
+    };
+    values::write_secret(&engine.password_file(), password)?;
+    let Some(document) = engine.database_document()? else {
+        let file = world.workspace.compose_file();
+        let message = format!("`{}` has no service `{DATABASE}`", world.workspace.relative(&file));
+        return Err(Failure::usage(message).hint("DATABASE_ADMIN_URL=compose:database names it").into());
+    };
+    let file = world.folder().join("database.json");
+    files::write_json(&file, &document)?;
+    let compose = docker::compose(&engine.project, &file).args(["up", "--detach", "--wait", "--wait-timeout", "120"]);
+    let compose = if renew { compose } else { compose.arg("--no-recreate") };
+    compose.arg(DATABASE).run(step).context("failed to start the database")?;
+    Ok(true)
+}
+
+impl Engine for Compose<'_> {
+    fn name(&self) -> &'static str {
+        "compose"
+    }
+
+    fn target(&self) -> Result<String> {
+        Ok(format!("compose {} on Docker {}", self.project, docker::engine()?.id))
+    }
+
+    fn warm(&self) -> Result<()> {
+        self.files().map(drop)
+    }
+
+    fn preflight(&self, _artifact: &Artifact, changing: &[Unit]) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        docker::compose_version()?;
+        let engine = docker::engine()?;
+        let containers = self.containers()?;
+        let files = self.files()?;
+        for unit in changing {
+            for (host, port) in document::published(&files["services"][&unit.name]) {
+                let ours = containers.iter().any(|container| {
+                    container.service == unit.name
+                        && container.published(unit.port).is_some_and(|(_, known)| known == port)
+                });
+                if let Some(owner) = ports::listener(port).filter(|_| !ours) {
+                    let message =
+                        format!("port {port} of {host}, where {} is published, is taken by {owner}", unit.name);
+                    let variable = format!("{}_PORT", unit.name.to_uppercase().replace('-', "_"));
+                    let name = &self.world.environment.name;
+                    let hint = format!("end it, or publish elsewhere: {variable} in .env.{name}");
+                    findings.push(Finding::error(message).hint(hint));
+                }
+            }
+        }
+        for (folder, what) in
+            [(engine.root.as_str(), "Docker's images"), (self.world.workspace.root().as_str(), "the workspace")]
+        {
+            // The engine may be on another machine; then its folder is not here.
+            if let Some(free) = os::free_bytes(folder.into()).filter(|free| *free < SPACE && !changing.is_empty()) {
+                let message = format!("only {} MB are free in {folder} for {what}", free / 1_000_000);
+                findings.push(Finding::error(message).hint("free some space: `docker system df` tells what takes it"));
+            }
+        }
+        Ok(findings)
+    }
+
+    fn render(&self, artifact: &Artifact, values: &Values, hashes: &BTreeMap<String, String>) -> Result<Render> {
+        let order = document::Order {
+            world: self.world,
+            project: &self.project,
+            artifact,
+            values,
+            hashes,
+            password_file: self.password_file(),
+        };
+        document::render(&self.files()?, &order)
+    }
+
+    fn build(&self, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins> {
+        images::build(self.world, &self.project, artifact, services, step)
+    }
+
+    fn pin(&self, render: &Render, pins: &Pins) -> Result<Render> {
+        let mut document = render.document.clone();
+        for (service, image) in pins {
+            document["services"][service]["image"] = json!(image);
+        }
+        Ok(Render { document })
+    }
+
+    fn missing(&self, render: &Render) -> Result<Vec<String>> {
+        let mut wanted = Vec::new();
+        for unit in render.units() {
+            let image = render.document["services"][&unit.name]["image"].as_str().unwrap_or_default();
+            wanted.push((unit.name, image.to_owned()));
+        }
+        // Only what is pinned was built here; the others are pulled where they are missing.
+        wanted.retain(|(_, image)| image.starts_with("sha256:"));
+        let names: Vec<&str> = wanted.iter().map(|(_, image)| image.as_str()).collect();
+        let found = docker::images(&names)?;
+        let gone = wanted.iter().zip(found).filter(|(_, found)| found.is_none());
+        Ok(gone.map(|((service, image), _)| format!("the image of {service} ({})", images::short(image))).collect())
+    }
+
+    fn observe(&self) -> Result<Vec<Running>> {
+        let containers = self.containers()?.into_iter().filter(|container| container.service != DATABASE);
+        Ok(containers.map(|container| running(&container, self.world)).collect())
+    }
+
+    fn deviates(&self, render: &Render, running: &Running) -> Option<String> {
+        let meant = render.document["services"][&running.name]["image"].as_str()?;
+        let real = running.pin.as_deref()?;
+        let differs = meant.starts_with("sha256:") && meant != real;
+        differs
+            .then(|| format!("{} runs the image {}, not {}", running.name, images::short(real), images::short(meant)))
+    }
+
+    fn hold(&self) -> Result<Box<dyn Send>> {
+        // Whoever else changes containers holds the environment's lock in its database.
+        Ok(Box::new(()))
+    }
+
+    fn apply(&self, release: &Applied<'_>, unit: &Unit, step: &Step) -> Result<()> {
+        let references: Vec<(String, Utf8PathBuf)> =
+            unit.secrets.iter().map(|(key, hash)| (key.clone(), self.world.secret_file(key, hash))).collect();
+        release.values.write_secrets(&references)?;
+        let compose = docker::compose(&self.project, &release.folder.join(RENDER_FILE));
+        let compose = match unit.kind {
+            super::UnitKind::Job => compose.args(["run", "--rm", "--no-deps", "--no-TTY", &unit.name]),
+            _ => compose.args(["up", "--detach", "--no-deps", "--no-build", &unit.name]),
+        };
+        step.detail(&unit.name);
+        compose.run(step)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        for container in self.containers()?.iter().filter(|container| container.service == name) {
+            let stop = Cmd::new("docker").args(["rm", "--force", &container.id]);
+            // TERM and the grace of its own first.
+            let _stopped = Cmd::new("docker").args(["stop", &container.id]).output()?;
+            docker::ask(&stop)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&self, _release: Option<(i64, &Applied<'_>)>) -> Result<()> {
+        // The containers themselves tell what runs.
+        Ok(())
+    }
+
+    fn give_back(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn log(&self, name: &str, part: LogPart) -> Result<Vec<LogLine>> {
+        let Some(container) = self.containers()?.into_iter().find(|container| container.service == name) else {
+            return Ok(Vec::new());
+        };
+        let logs = Cmd::new("docker").args(["logs", "--timestamps"]);
+        let logs = match part {
+            LogPart::Last(count) => logs.args(["--tail", &count.to_string()]),
+            LogPart::Since(age) => logs.args(["--since", &format!("{}s", age.as_secs())]),
+        };
+        let logs = logs.arg(&container.id);
+        let output = logs.ask()?;
+        if !output.ok() {
+            return Err(docker::explain(&logs, &output));
+        }
+        // What it wrote to its two streams comes on two streams; the moments bring them together.
+        let mut lines: Vec<LogLine> = output.stdout.lines().chain(output.stderr.lines()).map(dated).collect();
+        lines.sort_by(|a, b| a.at.cmp(&b.at));
+        if let LogPart::Last(count) = part {
+            lines.drain(..lines.len().saturating_sub(count));
+        }
+        Ok(lines)
+    }
+
+    fn follow(&self, name: &str, each: &mut dyn FnMut(&str)) -> Result<()> {
+        let Some(container) = self.containers()?.into_iter().find(|container| container.service == name) else {
+            return Ok(());
+        };
+        Cmd::new("docker").args(["logs", "--follow", "--tail", "0", &container.id]).follow(each)
+    }
+
+    fn prune(&self, keep: &[Render]) -> Result<Vec<String>> {
+        images::prune(self.world, &self.project, keep)
+    }
+}
+
+fn running(container: &Container, world: &World<'_>) -> Running {
+    let mut detail = match container.status.as_str() {
+        "running" if container.health.is_empty() => "running".to_owned(),
+        "running" => format!("running, {}", container.health),
+        "exited" => format!("exited with {}", container.exit_code),
+        other => other.to_owned(),
+    };
+    if container.restarts > 0 {
+        detail.push_str(&format!(", {} restarts, last exit code {}", container.restarts, container.exit_code));
+    }
+    let port = world.services.get(&container.service).map(|service| service.port);
+    let address = port.and_then(|port| container.published(port));
+    Running {
+        name: container.service.clone(),
+        fingerprint: container.label(FINGERPRINT).unwrap_or_default().to_owned(),
+        is_up: container.is_running(),
+        state: container.status.clone(),
+        pid: None,
+        since: moment(&container.started_at),
+        is_waiting: !matches!(container.health.as_str(), "" | "healthy"),
+        detail,
+        restarts: container.restarts,
+        instance: format!("{} {}", container.id, container.started_at),
+        pin: Some(container.image.clone()),
+        address: address.map(|(host, port)| format!("http://{host}:{port}")),
+    }
+}
+
+/// A moment as Docker tells it, to the second.
+fn moment(text: &str) -> Option<SystemTime> {
+    let whole = format!("{}Z", text.get(..19)?);
+    database::backup::store::seconds_of(&whole).map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// A line of `docker logs --timestamps`.
+fn dated(line: &str) -> LogLine {
+    match line.split_once(' ').filter(|(at, _)| at.ends_with('Z') && at.contains('T')) {
+        Some((at, text)) => LogLine { at: Some(at.to_owned()), text: text.to_owned() },
+        None => LogLine { at: None, text: line.to_owned() },
+    }
+}
+
+/// Names an image, a part of a service, in this project: by content.
+fn tag(project: &str, service: &str, part: &str) -> String {
+    format!("{project}/{service}:{part}")
+}
+
+/// SHA-256 over a definition, as its fingerprint.
+fn fingerprint(definition: &Value) -> String {
+    hash::sha256(definition.to_string())
+}
