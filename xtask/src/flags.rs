@@ -151,6 +151,8 @@ xflags::xflags! {
             repeated service: String
             /// Build container images instead, by content
             optional --images
+            /// With --images: of this environment (default dev); each has tags of its own
+            optional --env env: String
             /// Say why each one is stale or not, and build nothing
             optional --explain
             /// One object: {services: [{name, stale, reasons}]}; with --explain only
@@ -667,6 +669,7 @@ pub struct Build {
     pub service: Vec<String>,
 
     pub images: bool,
+    pub env: Option<String>,
     pub explain: bool,
     pub json: bool,
 }

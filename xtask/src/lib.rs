@@ -34,6 +34,7 @@ pub fn main() -> ExitCode {
         Some(guard::VERB) => return guard::run(words),
         Some(guard::AFTER_VERB) => return guard::run_after(words),
         Some(processes::keeper::VERB) => return processes::keeper::run(),
+        Some(tasks::deploy::rehearse::SWEEP_VERB) => return end(tasks::deploy::rehearse::sweep_at(words)),
         Some(tasks::test::SWEEP_VERB) => return end(tasks::test::sweep_at(words)),
         _ => {}
     }

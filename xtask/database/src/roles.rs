@@ -20,7 +20,7 @@ $$;
 alter role "{service}" with nologin nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 alter role "{login}" with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 grant "{service}" to "{login}";
-select 'create database "{database}" template template0'
+select 'create database "{database}" template template0 encoding ''UTF8'''
 where not exists (select from pg_catalog.pg_database where datname = '{database}') \gexec
 revoke all on database "{database}" from public;
 grant connect on database "{database}" to "{service}";

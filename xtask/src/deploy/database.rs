@@ -30,7 +30,7 @@ pub fn absence(world: &World<'_>) -> Result<Option<&'static str>> {
     Ok(match served(world) {
         Served::Others => None,
         Served::Here => {
-            let target = Target::of(world.workspace, world.environment, &world.environment.name)?;
+            let target = Target::of(world.workspace, world.environment, &world.place)?;
             (!target.cluster().is_some_and(Cluster::answers)).then_some("stopped")
         }
         Served::Compose => match compose::database_state(world)? {
@@ -59,7 +59,10 @@ pub fn open(world: &World<'_>, purpose: &str, renew: bool) -> Result<(Target, Se
         let failure = Failure::usage(format!("the database of `{name}` is not run by Compose"));
         return Err(failure.hint("--database is for DATABASE_ADMIN_URL=compose:database").into());
     }
-    let target = Target::of(world.workspace, world.environment, name)?;
+    let target = match (&world.rehearsal, served(world)) {
+        (Some(_), Served::Here) => Target::for_test(world.workspace, world.environment, &world.place)?,
+        _ => Target::of(world.workspace, world.environment, &world.place)?,
+    };
     if target.is_embedded() {
         crate::tasks::migrate::start_embedded(&target)?;
     }

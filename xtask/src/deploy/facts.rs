@@ -18,12 +18,12 @@ pub fn note(world: &World<'_>, number: i64, state: State, artifact: &str) {
     let process = Identity::of(std::process::id()).map(|identity| identity.to_json());
     let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     let value = json!({"release": number, "state": state.name(), "artifact": artifact, "process": process, "at": at});
-    let _written = files::write_json(&file(world.workspace, &world.environment.name), &value);
+    let _written = files::write_json(&file(world.workspace, &world.place), &value);
 }
 
 /// Notes where a release is that is at work.
 pub fn note_step(world: &World<'_>, number: i64, step: &str) {
-    let path = file(world.workspace, &world.environment.name);
+    let path = file(world.workspace, &world.place);
     if let Some(mut value) = files::read_json(&path).filter(|value| value["release"] == number) {
         value["step"] = json!(step);
         let _written = files::write_json(&path, &value);

@@ -19,6 +19,8 @@ const PASSES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 /// How many lines of a service's log a failure shows.
 const LOG_LINES: usize = 50;
+/// How much of each line.
+const LINE: usize = 300;
 /// How long the last words of something that ended may take to reach its log.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -211,7 +213,10 @@ fn failure(engine: &dyn Engine, seen: &Seen, message: &str) -> anyhow::Error {
     }
     match engine.log(name, LogPart::Last(LOG_LINES)) {
         Ok(lines) if lines.is_empty() => text.push_str("\n  it has logged nothing"),
-        Ok(lines) => lines.iter().for_each(|line| text.push_str(&format!("\n  | {}", line.text))),
+        Ok(lines) => {
+            let short = |text: &str| text.chars().take(LINE).collect::<String>();
+            lines.iter().for_each(|line| text.push_str(&format!("\n  | {}", short(&line.text))));
+        }
         Err(error) => text.push_str(&format!("\n  its log cannot be read: {error:#}")),
     }
     Failure::failed(text).into()

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
+use super::engine::World;
 use crate::tools::{self, Cmd};
 use crate::ui::{self, Step};
 use crate::workspace::{Workspace, entries};
@@ -30,7 +31,12 @@ impl When {
 }
 
 /// Runs the hooks of a moment; the first that fails ends the row. `release` is what they are told.
-pub fn run(workspace: &Workspace, when: When, release: &Value) -> Result<()> {
+pub fn run(world: &World<'_>, when: When, release: &Value) -> Result<()> {
+    // What a hook does reaches the world outside: a rehearsal must not.
+    if world.rehearsal.is_some() {
+        return Ok(());
+    }
+    let workspace = world.workspace;
     for path in entries(&workspace.hooks(when.folder())) {
         let name = path.file_name().unwrap_or_default();
         let is_ours = !name.starts_with('.') && !name.ends_with('~');

@@ -10,7 +10,6 @@ pub mod ladder;
 pub mod pipeline;
 pub mod plan;
 pub mod preflight;
-pub mod rehearsal;
 pub mod retention;
 pub mod schema;
 pub mod values;

@@ -114,7 +114,7 @@ impl Run<'_> {
         if !done.contains(SHOW) {
             self.show(plan, ask).map_err(stop(State::Declined))?;
             let told = self.told(plan, State::Running);
-            hooks::run(self.world.workspace, When::PreDeploy, &told)
+            hooks::run(self.world, When::PreDeploy, &told)
                 .context(Failure::refused("a pre-deploy hook said no; nothing was touched"))
                 .map_err(stop(State::Refused))?;
         }
@@ -197,7 +197,7 @@ impl Run<'_> {
     /// What follows a release that is verified; nothing of it can undo that.
     fn after(&mut self, plan: &Plan) {
         let told = self.told(plan, State::Verified);
-        if let Err(error) = hooks::run(self.world.workspace, When::PostDeploy, &told) {
+        if let Err(error) = hooks::run(self.world, When::PostDeploy, &told) {
             let text = format!("a post-deploy hook failed: {error:#}");
             ui::warn(&text);
             let noted = releases::end(&mut self.session, self.number, "post-deploy", "failed", &redact::mask(&text));
@@ -317,7 +317,7 @@ impl Run<'_> {
     }
 
     fn tell_failure(&self, plan: &Plan, state: State) {
-        if let Err(error) = hooks::run(self.world.workspace, When::Failed, &self.told(plan, state)) {
+        if let Err(error) = hooks::run(self.world, When::Failed, &self.told(plan, state)) {
             ui::warn(&format!("a hook failed: {error:#}"));
         }
     }
@@ -381,12 +381,17 @@ impl Run<'_> {
                 Ok(Restored::Nothing)
             });
         };
-        self.step(ROLLBACK, |run, step| run.restore(&live, step))?;
+        let evidence = self.step(ROLLBACK, |run, step| {
+            let render = run.restore(ROLLBACK, &live, step)?;
+            let gate = Gate { soak: Duration::ZERO, is_sabotaged: false, ..run.gate };
+            gate::hold(run.engine, &render.units(), &gate, step)
+        })?;
+        self.outcome.insert("rollback".to_owned(), json!({"release": live.content(), "gate": evidence}));
         Ok(Restored::Release(live.content()))
     }
 
     /// Applies the record of a release again, and observes that what runs is what was meant.
-    fn restore(&mut self, release: &Release, step: &Step) -> Result<()> {
+    fn restore(&mut self, name: &str, release: &Release, step: &Step) -> Result<Render> {
         let objections = self.objections(release)?;
         if !objections.is_empty() && !self.overrides.dangerous_schema {
             return Err(refused(release, &objections));
@@ -396,13 +401,10 @@ impl Run<'_> {
             engine::read_release(&folder).with_context(|| format!("release {} cannot come back", release.content()))?;
         let hold = self.engine.hold()?;
         let applied = Applied { folder: &folder, render: &render, values: &values };
-        self.converge(ROLLBACK, &applied, Some(&render), step)?;
-        let gate = Gate { soak: Duration::ZERO, is_sabotaged: false, ..self.gate };
-        let evidence = gate::hold(self.engine, &render.units(), &gate, step)?;
+        self.converge(name, &applied, Some(&render), step)?;
         self.engine.settle(Some((release.content(), &applied)))?;
-        self.outcome.insert("rollback".to_owned(), json!({"release": release.content(), "gate": evidence}));
         drop(hold);
-        Ok(())
+        Ok(render)
     }
 
     /// Why a release cannot come back on the schema as it is now.
@@ -459,9 +461,7 @@ impl Run<'_> {
         facts::note(self.world, self.number, State::Running, &release.artifact);
         let mut gate = self.gate;
         gate.is_sabotaged = false;
-        let result = self.step(ROLLOUT, |run, step| run.restore(release, step)).and_then(|()| {
-            let folder = self.world.release_folder(release.content());
-            let (render, _) = engine::read_release(&folder)?;
+        let result = self.step(ROLLOUT, |run, step| run.restore(ROLLOUT, release, step)).and_then(|render| {
             let evidence = self.step(GATE, |run, step| gate::hold(run.engine, &render.units(), &gate, step))?;
             self.outcome.insert("gate".to_owned(), evidence);
             releases::begin(&mut self.session, self.number, RECORD, "")?;

@@ -3,17 +3,23 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::deploy::Scene;
+use crate::deploy::artifact::Artifact;
+use crate::deploy::engine::compose;
 use crate::flags::Build;
 use crate::services::build::{Builder, Component, Stage};
 use crate::tools::files::Lock;
 use crate::ui::{self, Exit};
-use crate::workspace::Workspace;
 use crate::workspace::service::Services;
+use crate::workspace::{Database, Workspace};
 
 /// How long a task waits for another one that is building.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
 
 pub fn run(workspace: &Workspace, flags: &Build) -> Result<Exit> {
+    if flags.images {
+        return images(workspace, flags);
+    }
     let services = Services::load(workspace)?;
     let selected = services.select(&flags.service)?;
     let components: Vec<Component> =
@@ -44,6 +50,37 @@ fn explain(workspace: &Workspace, components: &[Component], as_json: bool) -> Re
     } else {
         ui::out(&ui::table(&[], &rows));
     }
+    Ok(Exit::Done)
+}
+
+/// `--images`: the images of an environment, each built when there is none of its content yet.
+fn images(workspace: &Workspace, flags: &Build) -> Result<Exit> {
+    let scene = Scene::load(workspace, flags.env.as_deref().unwrap_or(super::services::DEV))?;
+    let world = scene.world(workspace);
+    let selected = scene.services.select(&flags.service)?;
+    let names: Vec<String> =
+        selected.iter().filter(|service| !service.is_library()).map(|service| service.name.clone()).collect();
+    let artifact = Artifact::of(workspace, &scene.services, &scene.migrations)?;
+    let project = scene.environment.compose_project(&Database::load(workspace)?);
+    if flags.explain || flags.json {
+        let stale = compose::images::stale(&world, &project, &artifact, &names)?;
+        if flags.json {
+            let object = |(name, reasons): &(String, Vec<String>)| json!({"name": name, "stale": !reasons.is_empty(), "reasons": reasons});
+            ui::json(&json!({"services": stale.iter().map(object).collect::<Vec<_>>()}));
+        } else {
+            let row = |(name, reasons): &(String, Vec<String>)| {
+                let words = if reasons.is_empty() { "up to date".to_owned() } else { reasons.join("; ") };
+                vec![name.clone(), words]
+            };
+            ui::out(&ui::table(&[], &stale.iter().map(row).collect::<Vec<_>>()));
+        }
+        return Ok(Exit::Done);
+    }
+    let step = ui::step("build images");
+    let pins = compose::images::build(&world, &project, &artifact, &names, &step)?;
+    step.done();
+    let rows: Vec<Vec<String>> = pins.into_iter().map(|(name, image)| vec![name, image]).collect();
+    ui::out(&ui::table(&[], &rows));
     Ok(Exit::Done)
 }
 

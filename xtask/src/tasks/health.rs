@@ -42,7 +42,7 @@ pub fn look_with(workspace: &Workspace, scene: &Scene, engine: &dyn Engine) -> R
 
 /// The same for the services of this machine.
 pub fn look_here(workspace: &Workspace, services: &Services, environment: &Environment) -> Result<Report> {
-    let world = World { workspace, environment, services, migrations: &[] };
+    let world = World::new(workspace, environment, services, &[]);
     let engine = engine::of(&world, None, Some("local"))?;
     look(workspace, services, environment, engine.as_ref())
 }

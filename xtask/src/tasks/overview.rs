@@ -7,6 +7,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cli;
+use crate::deploy::artifact::short;
+use crate::deploy::facts::{self, Noted};
 use crate::flags::Overview;
 use crate::processes::process::{State, UnitFiles};
 use crate::tools::files;
@@ -16,7 +18,8 @@ use crate::workspace::{Workspace, entries};
 
 /// The tasks by what one wants to do; tidy checks that each stands in exactly one group.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("every day", &["setup", "services", "health", "test", "build"]),
+    ("every day", &["setup", "services", "health", "logs", "test", "build"]),
+    ("deployment", &["deploy", "rollback", "releases"]),
     ("database", &["migrate", "db"]),
     ("configuration and machine", &["config", "doctor", "clean", "completions"]),
     ("automation", &["ci", "overview"]),
@@ -25,9 +28,9 @@ pub const GROUPS: &[(&str, &[&str])] = &[
 pub fn run(workspace: &Workspace, flags: &Overview) -> Result<Exit> {
     let (services, findings) = Services::read(workspace)?;
     let states = states(workspace, &services);
-    let facts = Facts::read(workspace);
+    let known = Facts::read(workspace);
     if flags.json {
-        ui::json(&to_json(workspace, &states, &facts, &findings));
+        ui::json(&to_json(workspace, &states, &known, &findings));
         return Ok(Exit::Done);
     }
     let page = cli::page();
@@ -42,14 +45,14 @@ pub fn run(workspace: &Workspace, flags: &Overview) -> Result<Exit> {
     }
     text.push_str(&format!("\n{}\n", ui::paint(Style::Strong, "environments")));
     let environments: Vec<Vec<String>> =
-        workspace.environment_names().iter().map(|name| environment_row(workspace, name, &states, &facts)).collect();
+        workspace.environment_names().iter().map(|name| environment_row(workspace, name, &states, &known)).collect();
     text.push_str(&ui::table(&[], &environments));
     text.push_str(&format!("\n{}\n", ui::paint(Style::Strong, "services (dev)")));
     let rows: Vec<Vec<String>> =
         states.iter().map(|seen| vec![format!("  {}", seen.name), seen.state.describe(), seen.place()]).collect();
     text.push_str(&ui::table(&[], &rows));
     text.push_str(&format!("\n{}\n", ui::paint(Style::Strong, "next")));
-    for (command, why) in next(workspace, &states, &facts, &findings) {
+    for (command, why) in next(workspace, &states, &known, &findings) {
         text.push_str(&format!("  {command:<32} {why}\n"));
     }
     ui::out(&text);
@@ -110,30 +113,54 @@ impl Facts {
     }
 }
 
-fn environment_row(workspace: &Workspace, name: &str, states: &[Seen], facts: &Facts) -> Vec<String> {
+fn environment_row(workspace: &Workspace, name: &str, states: &[Seen], known: &Facts) -> Vec<String> {
     let has_values = workspace.environment_values(name).is_file();
     let state = match (name, has_values) {
         ("dev", true) => {
             let up = states.iter().filter(|seen| seen.is_up()).count();
-            let pending = match facts.pending(workspace) {
+            let pending = match known.pending(workspace) {
                 Some(pending) if pending.is_empty() => "no migration pending".to_owned(),
                 Some(pending) => format!("{} migrations pending", pending.len()),
                 None => "migrations not asked yet".to_owned(),
             };
-            let asked = facts.asked.map_or(String::new(), |ago| format!(" (asked {} ago)", ui::age(ago)));
+            let asked = known.asked.map_or(String::new(), |ago| format!(" (asked {} ago)", ui::age(ago)));
             format!("{up} of {} running, {pending}{asked}", states.len())
         }
+        (_, true) if facts::read(workspace, name).is_some() => String::new(),
         (_, true) => "configured, nothing deployed from here".to_owned(),
         (_, false) => format!("not set up: no .env.{name}"),
     };
-    vec![format!("  {name}"), state]
+    let release = facts::read(workspace, name).map(|noted| describe(&noted)).unwrap_or_default();
+    let gap = if state.is_empty() || release.is_empty() { "" } else { "; " };
+    vec![format!("  {name}"), format!("{state}{gap}{release}")]
+}
+
+/// The newest release as it was last noted here.
+fn describe(noted: &Noted) -> String {
+    let ago = (UNIX_EPOCH + Duration::from_secs(noted.at)).elapsed().unwrap_or_default();
+    let at = noted.step.as_ref().map_or(String::new(), |step| format!(" at {step}"));
+    match (noted.is_interrupted, noted.state.as_str()) {
+        (true, _) => format!("release {} was interrupted{at}, {} ago", noted.release, ui::age(ago)),
+        (false, "running") => format!("release {} is being deployed{at}", noted.release),
+        (false, state) => {
+            format!("release {} {state}, artifact {}, {} ago", noted.release, short(&noted.artifact), ui::age(ago))
+        }
+    }
 }
 
 /// The commands one is likely to want now, with the reason.
-fn next(workspace: &Workspace, states: &[Seen], facts: &Facts, findings: &[Finding]) -> Vec<(String, String)> {
+fn next(workspace: &Workspace, states: &[Seen], known: &Facts, findings: &[Finding]) -> Vec<(String, String)> {
+    let interrupted;
     let mut next: Vec<(&str, String)> = Vec::new();
     if !findings.is_empty() {
         next.push(("cargo xtask config check", format!("{} problems in config/services", findings.len())));
+    }
+    for name in workspace.environment_names() {
+        if facts::read(workspace, &name).is_some_and(|noted| noted.is_interrupted) {
+            interrupted = format!("cargo xtask deploy {name} --resume");
+            next.push((&interrupted, "go on with the release that was interrupted".to_owned()));
+            break;
+        }
     }
     let is_set_up = workspace.environment_values("dev").is_file();
     let down: Vec<&str> = states.iter().filter(|seen| !seen.is_up()).map(|seen| seen.name.as_str()).collect();
@@ -141,7 +168,7 @@ fn next(workspace: &Workspace, states: &[Seen], facts: &Facts, findings: &[Findi
         next.push(("cargo xtask setup", "this clone is not set up yet".to_owned()));
         next.push(("cargo xtask doctor", "what this machine lacks".to_owned()));
     } else {
-        if facts.pending(workspace).is_some_and(|pending| !pending.is_empty()) {
+        if known.pending(workspace).is_some_and(|pending| !pending.is_empty()) {
             next.push(("cargo xtask migrate", "migrations are pending".to_owned()));
         }
         if !down.is_empty() {
@@ -154,11 +181,20 @@ fn next(workspace: &Workspace, states: &[Seen], facts: &Facts, findings: &[Findi
     next.into_iter().take(3).map(|(command, why)| (command.to_owned(), why)).collect()
 }
 
-fn to_json(workspace: &Workspace, states: &[Seen], facts: &Facts, findings: &[Finding]) -> Value {
+fn to_json(workspace: &Workspace, states: &[Seen], known: &Facts, findings: &[Finding]) -> Value {
     let groups = GROUPS.iter().map(|(group, verbs)| json!({"group": group, "tasks": verbs}));
     let environments = workspace.environment_names().into_iter().map(|name| {
-        let pending = (name == "dev").then(|| facts.pending(workspace)).flatten();
-        json!({"name": name, "configured": workspace.environment_values(&name).is_file(), "pending_migrations": pending})
+        let pending = (name == "dev").then(|| known.pending(workspace)).flatten();
+        let release = facts::read(workspace, &name).map(|noted| {
+            json!({
+                "number": noted.release, "state": noted.state, "artifact": noted.artifact, "step": noted.step,
+                "interrupted": noted.is_interrupted,
+            })
+        });
+        json!({
+            "name": name, "configured": workspace.environment_values(&name).is_file(), "pending_migrations": pending,
+            "release": release,
+        })
     });
     let services = states.iter().map(|seen| {
         json!({"name": seen.name, "state": seen.state.name(), "pid": seen.state.pid(), "port": Some(seen.port).filter(|port| *port > 0)})

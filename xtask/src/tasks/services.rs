@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::deploy::engine::{self, Applied, Engine, local};
+use crate::deploy::gate::{self, Gate};
 use crate::flags::{ServicesLogs, ServicesRestart, ServicesStart, ServicesStatus, ServicesStop};
 use crate::processes::process::{self, State, UnitFiles};
 use crate::services::build::{Builder, Component};
@@ -31,7 +33,10 @@ pub fn start(workspace: &Workspace, flags: &ServicesStart) -> Result<Exit> {
     world.services.select(&flags.service)?;
     let wait = flags.wait.map_or(READY, Duration::from_secs);
     if flags.plan {
-        return show_plan(&world, &flags.service);
+        return show_plan(&world, &flags.service, flags.source);
+    }
+    if flags.source {
+        local::forget(&workspace.releases(DEV))?;
     }
     bring_up(&world, &flags.service, false, wait)?;
     if flags.foreground {
@@ -118,9 +123,11 @@ pub fn status(workspace: &Workspace, flags: &ServicesStatus) -> Result<Exit> {
     let components: Vec<Component> =
         chosen.iter().map(|service| Component::of(workspace, &services, service)).collect();
     let builder = Builder::new(workspace, &components);
+    // One whose files are gone is told by `start`.
+    let live = local::live(&workspace.releases(DEV)).unwrap_or_default();
     let mut rows = Vec::new();
     let mut objects = Vec::new();
-    let mut add = |name: &str, port: Option<u16>, state: &State, stale: bool| {
+    let mut add = |name: &str, port: Option<u16>, state: &State, stale: bool, release: Option<i64>| {
         let since = state.pid().and(state.record()).map(|record| record.started_at);
         rows.push(vec![
             name.to_owned(),
@@ -128,23 +135,33 @@ pub fn status(workspace: &Workspace, flags: &ServicesStatus) -> Result<Exit> {
             state.pid().map_or("-".to_owned(), |pid| pid.to_string()),
             port.map_or("-".to_owned(), |port| port.to_string()),
             since.map_or("-".to_owned(), |since| ui::age(since.elapsed().unwrap_or_default())),
-            if stale { "changed since its start" } else { "" }.to_owned(),
+            match (release, stale) {
+                (Some(number), false) => format!("release {number}"),
+                (Some(number), true) => format!("not what release {number} says"),
+                (None, true) => "changed since its start".to_owned(),
+                (None, false) => String::new(),
+            },
         ]);
         objects.push(json!({
             "name": name, "state": state.name(), "detail": state.describe(), "pid": state.pid(), "port": port,
-            "since": since.map(ui::utc), "stale": stale,
+            "since": since.map(ui::utc), "stale": stale, "release": release,
         }));
     };
     if flags.service.is_empty() && stack.wants_database() {
-        add(DATABASE, None, &State::look(&stack.files(DATABASE)), false);
+        add(DATABASE, None, &State::look(&stack.files(DATABASE)), false, None);
     }
     for service in chosen {
         let state = stack.state(service);
         // What can not be told (its program is missing) will be told by `start`.
-        let unit = stack.unit(service, &builder).ok();
-        let fresh = |record: &process::Record| unit.as_ref().is_none_or(|unit| unit.fingerprint == record.fingerprint);
+        let wanted = match &live {
+            Some(live) => {
+                live.render.units().into_iter().find(|unit| unit.name == service.name).map(|unit| unit.fingerprint)
+            }
+            None => stack.unit(service, &builder).ok().map(|unit| unit.fingerprint),
+        };
+        let fresh = |record: &process::Record| wanted.as_ref().is_none_or(|wanted| *wanted == record.fingerprint);
         let stale = state.pid().is_some() && !state.record().is_none_or(fresh);
-        add(&service.name, Some(stack.port(service)), &state, stale);
+        add(&service.name, Some(stack.port(service)), &state, stale, live.as_ref().map(|live| live.number));
     }
     if flags.json {
         ui::json(&json!({"services": objects}));
@@ -221,8 +238,12 @@ pub fn lock(workspace: &Workspace) -> Result<Lock> {
     Lock::take(&workspace.lock_file("services"), "the services of this clone", Duration::ZERO)
 }
 
-/// Builds what is stale, starts the database, and converges. The caller holds [`lock`].
+/// Builds what is stale, starts the database, and converges; where a release is deployed here, starts that one. The caller
+/// holds [`lock`].
 pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Duration) -> Result<()> {
+    if let Some(live) = local::live(&world.workspace.releases(DEV))? {
+        return bring_up_release(world, &live, names, restart, wait);
+    }
     let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
     let chosen = stack.with_dependencies(names);
     // Before anything is built for it.
@@ -235,6 +256,39 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
     let is_asked = |service: &Service| restart && (names.is_empty() || names.contains(&service.name));
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &is_asked)?;
     converge::execute(&stack, &items, wait)
+}
+
+/// The same for a release that `deploy` has put in the place of the sources: what does not run of it is started.
+fn bring_up_release(
+    world: &World<'_>,
+    live: &local::Live,
+    names: &[String],
+    restart: bool,
+    wait: Duration,
+) -> Result<()> {
+    let stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
+    let chosen: Vec<String> = stack.with_dependencies(names).iter().map(|service| service.name.clone()).collect();
+    if stack.wants_database() {
+        super::migrate::start_embedded(&Target::of(world.workspace, &world.environment, DEV)?)?;
+    }
+    let engine_world = engine::World::new(world.workspace, &world.environment, &world.services, &[]);
+    let engine = local::Local::new(&engine_world, None);
+    let applied = Applied { folder: &live.folder, render: &live.render, values: &live.values };
+    let gate = Gate { ready: wait, soak: Duration::ZERO, is_sabotaged: false };
+    let running = engine.observe()?;
+    for unit in live.render.units().iter().filter(|unit| chosen.contains(&unit.name)) {
+        let step = ui::step(format!("service {}", unit.name));
+        let is_asked = restart && (names.is_empty() || names.contains(&unit.name));
+        let runs = running.iter().any(|it| it.name == unit.name && it.is_up && it.fingerprint == unit.fingerprint);
+        if runs && !is_asked {
+            step.same(&format!("runs, release {}", live.number));
+            continue;
+        }
+        engine.apply(&applied, unit, &step)?;
+        gate::wait_until_ready(&engine, unit, &gate, &step)?;
+        step.done_with(&format!("ready, release {}", live.number));
+    }
+    Ok(())
 }
 
 fn wants_database(services: &[&Service]) -> bool {
@@ -267,7 +321,10 @@ fn items<'a>(
     Ok(items)
 }
 
-fn show_plan(world: &World<'_>, names: &[String]) -> Result<Exit> {
+fn show_plan(world: &World<'_>, names: &[String], from_source: bool) -> Result<Exit> {
+    if let Some(live) = local::live(&world.workspace.releases(DEV))?.filter(|_| !from_source) {
+        return show_release_plan(world, &live, names);
+    }
     let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
     let chosen = stack.with_dependencies(names);
     if wants_database(&chosen) {
@@ -280,6 +337,21 @@ fn show_plan(world: &World<'_>, names: &[String]) -> Result<Exit> {
     ui::out(&ui::table(&[], &rows));
     let changes = items.iter().any(|item| item.action != Action::Keep);
     Ok(if changes { Exit::Findings } else { Exit::Done })
+}
+
+fn show_release_plan(world: &World<'_>, live: &local::Live, names: &[String]) -> Result<Exit> {
+    let stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
+    let chosen: Vec<String> = stack.with_dependencies(names).iter().map(|service| service.name.clone()).collect();
+    let state = |unit: &engine::Unit| {
+        let state = State::look(&stack.files(&unit.name));
+        let runs = matches!(&state, State::Running(record) if record.fingerprint == unit.fingerprint);
+        (runs, if runs { "runs as it should".to_owned() } else { format!("start: release {}", live.number) })
+    };
+    let units = live.render.units().into_iter().filter(|unit| chosen.contains(&unit.name));
+    let states: Vec<(String, (bool, String))> = units.map(|unit| (unit.name.clone(), state(&unit))).collect();
+    let rows: Vec<Vec<String>> = states.iter().map(|(name, (_, words))| vec![name.clone(), words.clone()]).collect();
+    ui::out(&ui::table(&[], &rows));
+    Ok(if states.iter().all(|(_, (runs, _))| *runs) { Exit::Done } else { Exit::Findings })
 }
 
 /// Shows the logs until Ctrl-C; a watcher then stops the services, however this process ends.
@@ -324,5 +396,6 @@ pub fn stop_stack(workspace: &Workspace, stack: &str) -> Result<()> {
 pub fn stop_everything(workspace: &Workspace) -> Result<()> {
     let _lock = lock(workspace)?;
     stop_stack(workspace, DEV)?;
+    local::forget(&workspace.releases(DEV))?;
     Cluster::of(workspace, &Database::load(workspace)?, DEV).remove()
 }

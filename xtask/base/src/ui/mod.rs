@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use exit::{Exit, Failure};
-pub use finding::{Finding, Place, has_errors};
+pub use finding::{Finding, Place, Severity, has_errors};
 use serde_json::Value;
 pub use steps::{Step, step};
 pub use table::table;

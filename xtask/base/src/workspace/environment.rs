@@ -9,10 +9,10 @@ use super::Workspace;
 use super::database::Database;
 use super::dotenv;
 use super::freeze;
-use super::schema::{self, Declaration};
+use super::schema::{self, Declaration, Type};
 use super::service::Service;
-use crate::tools::{files, os};
-use crate::ui::{Failure, Finding, Place, has_errors, redact, suggest};
+use crate::tools::{files, os, ports};
+use crate::ui::{Failure, Finding, Place, Severity, has_errors, redact, suggest};
 
 /// Keys that decide which target is meant, or how well it is protected: a process variable must not change them.
 const PINNED: [&str; 8] = [
@@ -77,6 +77,8 @@ impl Setting {
 #[derive(Clone, Debug)]
 pub struct Environment {
     pub name: String,
+    /// Only its shape: nothing of what is found out about it holds for the real one.
+    pub is_rehearsal: bool,
     settings: Vec<Setting>,
 }
 
@@ -136,7 +138,7 @@ impl Environment {
                 findings.push(Finding::error(message).at(entry.place.clone()).hint(hint));
             }
         }
-        let environment = Environment { name: name.to_owned(), settings };
+        let environment = Environment { name: name.to_owned(), is_rehearsal: false, settings };
         environment.teach_redaction();
         findings.extend(environment.settings.iter().filter_map(|setting| check(name, setting)));
         Ok((environment, findings))
@@ -155,7 +157,41 @@ impl Environment {
             let source = Source::Default(declaration.value_place.clone());
             settings.push(Setting { declaration, value, source });
         }
-        let environment = Environment { name: name.to_owned(), settings };
+        let environment = Environment { name: name.to_owned(), is_rehearsal: false, settings };
+        environment.teach_redaction();
+        Ok(environment)
+    }
+
+    /// The shape of an environment for a rehearsal: its own values where they are no secrets, a generated one of the same
+    /// type for every secret and for what has none, and `changes` on top.
+    pub fn for_rehearsal(workspace: &Workspace, name: &str, changes: &[(String, String)]) -> Result<Environment> {
+        let (mut environment, findings) = Environment::read(workspace, name)?;
+        // What is wrong with values that are not taken is no matter; what cannot be read is.
+        let unreadable: Vec<Finding> =
+            findings.into_iter().filter(|finding| finding.severity == Severity::Error && is_syntax(finding)).collect();
+        if !unreadable.is_empty() {
+            return Err(Failure::configuration(&format!("the environment `{name}` cannot be used"), unreadable).into());
+        }
+        for setting in &mut environment.settings {
+            let declared = &setting.declaration;
+            let is_secret = declared.is_sensitive || redact::url_password(&setting.value).is_some();
+            if is_secret || (setting.value.is_empty() && declared.is_required) || schema::is_placeholder(&setting.value)
+            {
+                setting.value = generated(&declared.kind)?;
+                setting.source = Source::Unset;
+            }
+        }
+        for (key, value) in changes {
+            match environment.settings.iter_mut().find(|setting| setting.declaration.key == *key) {
+                Some(setting) => setting.value.clone_from(value),
+                None => environment.settings.push(Setting {
+                    declaration: Declaration::plain(key),
+                    value: value.clone(),
+                    source: Source::Unset,
+                }),
+            }
+        }
+        environment.is_rehearsal = true;
         environment.teach_redaction();
         Ok(environment)
     }
@@ -214,6 +250,26 @@ impl Environment {
         });
         json!({"environment": self.name, "keys": keys.collect::<Vec<_>>()})
     }
+}
+
+/// A value of a type that means nothing outside the run that made it.
+fn generated(kind: &Type) -> Result<String> {
+    Ok(match kind {
+        Type::String => os::random_hex(24)?,
+        Type::Url => format!("http://127.0.0.1:9/{}", os::random_hex(12)?),
+        Type::Port => ports::free_port().context("failed to find a free port")?.to_string(),
+        Type::Int => "1".to_owned(),
+        Type::Bool => "true".to_owned(),
+        Type::Duration => "1s".to_owned(),
+        Type::Path => "/tmp".to_owned(),
+        Type::Enum(words) => words.first().cloned().unwrap_or_default(),
+    })
+}
+
+/// True for a finding about the text of a file, not about a value in it.
+fn is_syntax(finding: &Finding) -> bool {
+    let of_values = ["the required key", "still holds a placeholder", "must be", "is read only from its file"];
+    !of_values.iter().any(|words| finding.message.contains(words))
 }
 
 /// The declarations that hold for an environment.

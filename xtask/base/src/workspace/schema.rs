@@ -101,6 +101,25 @@ pub struct Declaration {
     pub value_place: Place,
 }
 
+impl Declaration {
+    /// A key that no example declares.
+    pub fn plain(key: &str) -> Declaration {
+        let place = Place { file: "-".into(), line: 1, column: 1 };
+        Declaration {
+            key: key.to_owned(),
+            kind: Type::String,
+            is_required: false,
+            is_sensitive: false,
+            is_generated: false,
+            only: Vec::new(),
+            default: String::new(),
+            documentation: String::new(),
+            place: place.clone(),
+            value_place: place,
+        }
+    }
+}
+
 const DECORATORS: [&str; 5] = ["type", "required", "sensitive", "generate", "only"];
 const TYPES: [&str; 8] = ["string", "port", "url", "int", "bool", "duration", "path", "enum(a,b)"];
 

@@ -190,6 +190,20 @@ fn preflight(maintenance: &mut Session, target: &Target, manifest: &Manifest) ->
     Err(Failure::refused(message).hint(hint).into())
 }
 
+/// Fills an empty database of a rehearsal with a backup, but for its releases: those belong to the environment itself.
+pub fn load_into(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Result<()> {
+    let manifest = backup.usable()?;
+    step.detail("the backup's files");
+    manifest::check(&backup.folder, manifest)?;
+    step.detail("pg_restore");
+    pg_restore(target, &backup.folder.join(DUMP), jobs, false, step)?;
+    let mut session = Session::open(target, &ledger::purpose("rehearsal"))?;
+    session.execute("set client_min_messages = warning")?;
+    session.execute("drop table if exists ops.release_step, ops.release, ops.release_key cascade")?;
+    session.execute("analyze")?;
+    Ok(())
+}
+
 /// pg_restore of a folder into a database; the first error ends it.
 pub fn pg_restore(target: &Target, dump: &Utf8Path, jobs: u32, keep_owners: bool, step: &Step) -> Result<()> {
     // As a connection string: a plain name with a `=` in it would be read as one.

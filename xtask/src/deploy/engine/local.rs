@@ -40,10 +40,10 @@ impl<'a> Local<'a> {
     }
 
     fn stack(&self) -> Stack<'a> {
-        Stack::new(self.world.workspace, self.world.services, self.world.environment, &self.world.environment.name)
+        Stack::new(self.world.workspace, self.world.services, self.world.environment, &self.world.place)
     }
     fn files(&self, name: &str) -> UnitFiles {
-        let (workspace, stack) = (self.world.workspace, &self.world.environment.name);
+        let (workspace, stack) = (self.world.workspace, &self.world.place);
         UnitFiles::new(&workspace.run_folder(stack), &workspace.log_folder(stack), name)
     }
     fn copy_of(&self, part: &Part) -> Utf8PathBuf {
@@ -169,6 +169,9 @@ impl Engine for Local<'_> {
                 }
             }
             environment.insert("SERVICE_VERSION".to_owned(), part.short().to_owned());
+            if let Some(text) = &self.world.rehearsal {
+                environment.insert("OPS_REHEARSAL".to_owned(), text.clone());
+            }
             environment.insert("MIGRATIONS_DIR".to_owned(), copy.join("database/migrations").into_string());
             let definition = json!({
                 "folder": copy.join(&service.source).as_str(), "run": service.run, "environment": environment, "secrets": secrets,
@@ -238,7 +241,7 @@ impl Engine for Local<'_> {
     }
 
     fn observe(&self) -> Result<Vec<Running>> {
-        let (workspace, stack) = (self.world.workspace, &self.world.environment.name);
+        let (workspace, stack) = (self.world.workspace, &self.world.place);
         let units = crate::tasks::services::units(workspace, stack);
         let look = |(name, files): (String, UnitFiles)| {
             let state = State::look(&files);
@@ -324,7 +327,7 @@ impl Engine for Local<'_> {
     }
 
     fn give_back(&self) -> Result<bool> {
-        if self.world.environment.name != crate::tasks::services::DEV {
+        if self.world.place != crate::tasks::services::DEV {
             return Ok(false);
         }
         let mut stack = self.stack();

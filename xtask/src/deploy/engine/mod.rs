@@ -25,12 +25,27 @@ pub struct World<'a> {
     pub environment: &'a Environment,
     pub services: &'a Services,
     pub migrations: &'a [Migration],
+    /// Names the folders of state on this machine: the environment, or a rehearsal of it.
+    pub place: String,
+    /// A rehearsal: everything has a place of its own, ports that are free, and one of each. Its text makes releases of the
+    /// same commit different.
+    pub rehearsal: Option<String>,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    pub fn new(
+        workspace: &'a Workspace,
+        environment: &'a Environment,
+        services: &'a Services,
+        migrations: &'a [Migration],
+    ) -> World<'a> {
+        let place = environment.name.clone();
+        World { workspace, environment, services, migrations, place, rehearsal: None }
+    }
+
     /// Where deployments of this environment keep what they need.
     pub fn folder(&self) -> Utf8PathBuf {
-        self.workspace.releases(&self.environment.name)
+        self.workspace.releases(&self.place)
     }
     /// The folder of a release: its render, its values.
     pub fn release_folder(&self, number: i64) -> Utf8PathBuf {

@@ -29,7 +29,7 @@ use database::session::Session;
 pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     workspace.check_environment_name(&flags.env)?;
     if flags.rehearse {
-        return crate::deploy::rehearsal::run(workspace, flags);
+        return super::rehearse::run(workspace, flags);
     }
     let Some(environment) = environment_of(workspace, flags)? else { return Ok(Exit::Findings) };
     let scene = Scene::of(workspace, environment)?;
@@ -55,17 +55,34 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
         return look(&world, engine.as_ref(), &target, &mut session, &plan, &looked, &overrides, flags);
     }
 
+    let gate = Gate::of(&scene.environment, flags.wait);
+    execute(&scene, &world, engine.as_ref(), &target, session, overrides, gate, flags)
+}
+
+/// Everything from the lock on.
+#[expect(clippy::too_many_arguments, reason = "what a deployment consists of")]
+pub fn execute(
+    scene: &Scene,
+    world: &World<'_>,
+    engine: &dyn Engine,
+    target: &Target,
+    mut session: Session,
+    overrides: Overrides,
+    gate: Gate,
+    flags: &Deploy,
+) -> Result<Exit> {
+    let workspace = world.workspace;
     let started = Instant::now();
     lock::take(&mut session, Protects::Release, seconds(flags.lock_wait))?;
     let waited = started.elapsed();
     keep_open(&mut session)?;
     if !ledger::look(&mut session, &target.config.service_role)?.is_ready {
-        first_contact(&scene, workspace, &target, &mut session, flags.yes)?;
+        first_contact(scene, workspace, target, &mut session, flags.yes)?;
     }
     if !releases::look(&mut session)?.is_ready {
         releases::prepare(&mut session)?;
     }
-    let (plan, values, looked) = read(&world, engine.as_ref(), &target, &mut session)?;
+    let (plan, values, looked) = read(world, engine, target, &mut session)?;
     if let Some(path) = &flags.apply_plan {
         same_as(path, &plan)?;
     }
@@ -80,13 +97,13 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     };
     if plan.is_empty() && interrupted.is_none() {
         let live = plan.live.as_ref().map_or(0, |live| live.number);
-        facts::note(&world, live, State::Verified, &plan.artifact.id);
+        facts::note(world, live, State::Verified, &plan.artifact.id);
         ui::say(&format!("nothing to do: release {live} is live and runs as it should"));
         return Ok(Exit::Done);
     }
     if let Some(interrupted) = &interrupted {
         if flags.resume {
-            return resume(&world, engine.as_ref(), &target, session, &plan, &values, interrupted, overrides, flags);
+            return resume(world, engine, target, session, &plan, &values, interrupted, overrides, gate, flags);
         }
         give_up(&mut session, interrupted, &scene.environment, flags)?;
     }
@@ -115,16 +132,7 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     let number = releases::open(&mut session, &opening)?;
     ui::say(&format!("release {number} of `{}`", flags.env));
     releases::end(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
-    let run = Run {
-        world: &world,
-        engine: engine.as_ref(),
-        target: &target,
-        session,
-        number,
-        gate: Gate::of(&scene.environment, flags.wait),
-        overrides,
-        outcome: serde_json::Map::new(),
-    };
+    let run = Run { world, engine, target, session, number, gate, overrides, outcome: serde_json::Map::new() };
     run.deploy(&plan, &values, &BTreeSet::new(), &mut |plan| ask(plan, &scene.environment, flags))
 }
 
@@ -331,6 +339,7 @@ fn resume(
     values: &Values,
     interrupted: &Interrupted,
     overrides: Overrides,
+    gate: Gate,
     flags: &Deploy,
 ) -> Result<Exit> {
     let release = &interrupted.release;
@@ -370,7 +379,7 @@ fn resume(
         target,
         session,
         number: release.number,
-        gate: Gate::of(world.environment, flags.wait),
+        gate,
         overrides,
         outcome: serde_json::Map::new(),
     };

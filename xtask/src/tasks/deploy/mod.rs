@@ -1,6 +1,7 @@
 //! `deploy ENV` and `rollback ENV`: the story of each; what both read first is here.
 
 mod forward;
+pub mod rehearse;
 mod rollback;
 
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl Scene {
         Ok(Scene { environment, services, migrations })
     }
     pub fn world<'a>(&'a self, workspace: &'a Workspace) -> World<'a> {
-        World { workspace, environment: &self.environment, services: &self.services, migrations: &self.migrations }
+        World::new(workspace, &self.environment, &self.services, &self.migrations)
     }
 }
 

@@ -43,7 +43,7 @@ pub fn baseline(workspace: &Workspace, environment: Option<&str>, flags: &Migrat
         answer.ok()?;
     }
     step.done();
-    remember(workspace, &environment.name, &ledger::read(&mut session)?)?;
+    remember(workspace, &environment, &ledger::read(&mut session)?)?;
     Ok(Exit::Done)
 }
 

@@ -43,7 +43,7 @@ pub fn down(workspace: &Workspace, environment: Option<&str>, flags: &MigrateDow
             reverted.push((row, time));
         }
         runner.reset()?;
-        remember(workspace, &environment.name, &ledger::read(&mut session)?)?;
+        remember(workspace, &environment, &ledger::read(&mut session)?)?;
         leftovers::check(&mut session, &before)?;
         let objects = reverted
             .iter()

@@ -114,6 +114,6 @@ fn take_over(workspace: &Workspace, name: &str, items: &[Item], format: Format, 
         answer.ok()?;
     }
     step.done_with(&format!("{count} of {} are applied there", items.len()));
-    remember(workspace, &environment.name, &ledger::read(&mut session)?)?;
+    remember(workspace, &environment, &ledger::read(&mut session)?)?;
     Ok(Exit::Done)
 }

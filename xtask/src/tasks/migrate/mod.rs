@@ -136,7 +136,7 @@ fn lock_and_look(
 pub fn make_ledger(workspace: &Workspace, environment: &Environment, target: &Target) -> Result<()> {
     let (mut session, _) = look(target, environment, "deploy, ledger", PATIENCE)?;
     let look = lock_and_look(&mut session, target, environment, PATIENCE)?;
-    remember(workspace, &environment.name, &look.rows)
+    remember(workspace, environment, &look.rows)
 }
 
 fn chain(workspace: &Workspace, look: &Look) -> Result<Chain> {
@@ -144,13 +144,16 @@ fn chain(workspace: &Workspace, look: &Look) -> Result<Chain> {
 }
 
 /// Leaves what the database said for the overview.
-fn remember(workspace: &Workspace, environment: &str, rows: &[Applied]) -> Result<()> {
+fn remember(workspace: &Workspace, environment: &Environment, rows: &[Applied]) -> Result<()> {
+    if environment.is_rehearsal {
+        return Ok(());
+    }
     /// Seconds after which the moment is told anew.
     const AGE: f64 = 60.0;
     let done = rows.iter().filter(|row| matches!(row.state.as_str(), "applied" | "baseline"));
     let applied = json!(done.map(|row| &row.version).collect::<Vec<_>>());
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let path = workspace.facts_file(environment);
+    let path = workspace.facts_file(&environment.name);
     let known = files::read_json(&path);
     let is_fresh = |known: &serde_json::Value| {
         known["applied"] == applied && known["at"].as_f64().is_some_and(|then| at - then < AGE)

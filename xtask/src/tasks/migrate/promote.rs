@@ -71,6 +71,6 @@ pub fn promote(workspace: &Workspace, environment: Option<&str>, flags: &Migrate
     }
     checksums.write()?;
     step.done_with("commit database/migrations");
-    remember(workspace, &environment.name, &look.rows)?;
+    remember(workspace, &environment, &look.rows)?;
     Ok(Exit::Done)
 }

@@ -68,7 +68,7 @@ pub fn repair(workspace: &Workspace, environment: Option<&str>, flags: &MigrateR
     }
     session.execute("commit")?;
     step.done();
-    remember(workspace, &environment.name, &ledger::read(&mut session)?)?;
+    remember(workspace, &environment, &ledger::read(&mut session)?)?;
     Ok(Exit::Done)
 }
 

@@ -35,6 +35,6 @@ pub fn status(workspace: &Workspace, environment: Option<&str>, flags: &MigrateS
             ));
         }
     }
-    remember(workspace, &environment.name, &look.rows)?;
+    remember(workspace, &environment, &look.rows)?;
     Ok(Exit::Done)
 }

@@ -38,7 +38,7 @@ pub fn up(workspace: &Workspace, environment: Option<&str>, flags: &MigrateUp) -
     }
     let mut applied = Vec::new();
     if plan.is_empty() && look.is_ready {
-        remember(workspace, &environment.name, &look.rows)?;
+        remember(workspace, &environment, &look.rows)?;
     } else {
         authorise(&mut session, &look, &environment, &target, flags.confirm.as_deref())?;
         let lock_wait = flags.lock_wait.map_or(Duration::ZERO, Duration::from_secs);
@@ -60,7 +60,7 @@ pub fn apply_and_seed(workspace: &Workspace, environment: &Environment, target: 
     let plan = Plan::new(workspace, &disk, &look, &environment.name, &Wish::ALL)?;
     if plan.is_empty() && look.is_ready {
         ui::step("migrate").same("no migration is pending");
-        remember(workspace, &environment.name, &look.rows)?;
+        remember(workspace, environment, &look.rows)?;
     } else {
         authorise(&mut session, &look, environment, target, None)?;
         apply(workspace, &mut session, &disk, environment, target, &Wish::ALL, PATIENCE)?;
@@ -213,7 +213,7 @@ fn apply(
             return Err(error);
         }
     };
-    remember(workspace, &environment.name, &ledger::read(session)?)?;
+    remember(workspace, environment, &ledger::read(session)?)?;
     if !applied.is_empty() {
         leftovers::check(session, &before)?;
     }

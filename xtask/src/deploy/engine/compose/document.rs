@@ -27,7 +27,6 @@ pub struct Order<'a> {
     pub artifact: &'a Artifact,
     pub values: &'a Values,
     pub hashes: &'a BTreeMap<String, String>,
-    pub password_file: Utf8PathBuf,
 }
 
 /// The document of a release. `files` is what `docker compose config` made of the Compose files.
@@ -58,6 +57,9 @@ pub fn render(files: &Value, order: &Order<'_>) -> Result<Render> {
         let unit = fill(&mut definition, service, order, &mut secrets)?;
         services.insert(service.name.clone(), definition);
         units.push(unit);
+    }
+    if order.world.rehearsal.is_some() {
+        services.values_mut().for_each(shrink);
     }
     for (name, definition) in &mut services {
         if name == DATABASE || order.world.services.get(name).is_some_and(|service| !service.is_library()) {
@@ -117,6 +119,9 @@ fn fill(
     environment.insert("SERVICE_SETTINGS".to_owned(), service.settings.to_string());
     environment.insert("SERVICE_VERSION".to_owned(), part.short().to_owned());
     environment.insert("ENVIRONMENT".to_owned(), order.world.environment.name.clone());
+    if let Some(text) = &order.world.rehearsal {
+        environment.insert("OPS_REHEARSAL".to_owned(), text.clone());
+    }
     for dependency in service.depends_on.iter().filter_map(|name| order.world.services.get(name)) {
         if !dependency.is_library() {
             environment.insert(dependency.url_variable(), format!("http://{}:{}", dependency.name, dependency.port));
@@ -169,6 +174,25 @@ fn set(definition: &mut Value, map: &str, key: &str, value: Value) {
     definition[map][key] = value;
 }
 
+/// Makes a service one that can stand beside the real one, on a smaller machine: one of it, no name and no port of the host
+/// that somebody else may have.
+pub fn shrink(definition: &mut Value) {
+    let Some(all) = definition.as_object_mut() else { return };
+    all.remove("container_name");
+    for port in all.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        port.as_object_mut().map(|port| port.remove("published"));
+        port["host_ip"] = json!("127.0.0.1");
+    }
+    if let Some(deploy) = all.get_mut("deploy").and_then(Value::as_object_mut) {
+        deploy.remove("replicas");
+        if let Some(limits) = deploy.get_mut("resources").and_then(|resources| resources["limits"].as_object_mut()) {
+            limits.remove("cpus");
+        }
+    }
+    all.remove("cpus");
+    all.remove("scale");
+}
+
 /// A port of the host, for the probes, where the files publish none.
 fn publish(definition: &mut Value, service: &Service) {
     let ports = definition["ports"].as_array().cloned().unwrap_or_default();
@@ -209,8 +233,11 @@ fn health_check(service: &Service) -> Value {
 }
 
 /// The document that makes the database alone; None where the files have none.
-pub fn database(files: &Value, name: &str, label: &str) -> Option<Value> {
+pub fn database(files: &Value, name: &str, label: &str, is_rehearsal: bool) -> Option<Value> {
     let mut definition = files["services"].get(name)?.clone();
+    if is_rehearsal {
+        shrink(&mut definition);
+    }
     let print = fingerprint(&definition);
     set(&mut definition, "labels", label, json!(print));
     let named = |section: &str, wanted: Vec<String>| {

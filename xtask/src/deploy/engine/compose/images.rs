@@ -1,7 +1,8 @@
 //! Images by content: one is built when there is none for its part yet, from a copy that holds the part's inputs alone.
 
 use anyhow::{Context, Result};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::json;
 
 use super::tag;
 use crate::deploy::artifact::{self, Artifact, Part};
@@ -21,7 +22,7 @@ pub fn build(world: &World<'_>, project: &str, artifact: &Artifact, services: &[
     for ((name, tag), image) in services.iter().zip(&tags).zip(there) {
         let image = match image {
             Some(image) => image,
-            None => one(world, name, tag, artifact.part(name)?, step)?,
+            None => one(world, project, name, tag, artifact.part(name)?, step)?,
         };
         if let Some(engine) = engine.as_ref().filter(|engine| engine.architecture != image.architecture) {
             // It would begin with "exec format error"; under its tag it would be taken for the right one.
@@ -42,11 +43,12 @@ pub fn build(world: &World<'_>, project: &str, artifact: &Artifact, services: &[
     Ok(pins)
 }
 
-fn one(world: &World<'_>, name: &str, tag: &str, part: &Part, step: &Step) -> Result<Image> {
+fn one(world: &World<'_>, project: &str, name: &str, tag: &str, part: &Part, step: &Step) -> Result<Image> {
     let service = world.services.get(name).with_context(|| format!("config/services has no {name}"))?;
     let image = artifact::image_of(service);
     let context = world.workspace.ops().join("contexts").join(format!("{}-{}", part.short(), os::random_hex(4)?));
     sweep(context.parent().unwrap_or(&context));
+    let record = record(world, project, name);
     let result = (|| {
         artifact::stage(world.workspace, part, world.migrations, &context)?;
         let dockerfile = context.join(&image.dockerfile);
@@ -68,7 +70,41 @@ fn one(world: &World<'_>, name: &str, tag: &str, part: &Part, step: &Step) -> Re
     // Best effort: the next build removes what stays.
     let _removed = files::remove(&context);
     result?;
+    files::write_json(&record, &json!({"inputs": part.inputs}))?;
     docker::images(&[tag])?.pop().flatten().with_context(|| format!("docker built {tag} and does not have it"))
+}
+
+/// What an image was last built from here.
+fn record(world: &World<'_>, project: &str, name: &str) -> Utf8PathBuf {
+    world.workspace.build_records().join(format!("{name}.image of {project}.json"))
+}
+
+/// Why the image of each service would be built; empty for one that is there.
+pub fn stale(
+    world: &World<'_>,
+    project: &str,
+    artifact: &Artifact,
+    services: &[String],
+) -> Result<Vec<(String, Vec<String>)>> {
+    let tags = tags(project, artifact, services)?;
+    let mut stale = Vec::new();
+    for (name, image) in services.iter().zip(docker::images(&tags)?) {
+        let mut reasons = Vec::new();
+        if image.is_none() {
+            let then = files::read_json(&record(world, project, name));
+            let then = then.map(|record| json!({"id": "", "parts": {name: {"id": "", "inputs": record["inputs"]}}}));
+            reasons = artifact.changes(then.as_ref().and_then(Artifact::from_json).as_ref(), name);
+            if reasons.is_empty() {
+                reasons.push("its image is gone".to_owned());
+            }
+        }
+        stale.push((name.clone(), reasons));
+    }
+    Ok(stale)
+}
+
+fn tags(project: &str, artifact: &Artifact, services: &[String]) -> Result<Vec<String>> {
+    services.iter().map(|name| Ok(tag(project, name, artifact.part(name)?.short()))).collect()
 }
 
 /// Removes the contexts of builds that were killed: those older than a day.

@@ -2,7 +2,7 @@
 //! files, and lets Docker Compose put each service in its place.
 
 mod document;
-mod images;
+pub mod images;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -96,9 +96,29 @@ impl<'a> Compose<'a> {
         docker::containers(&self.project)
     }
 
+    /// Ends and removes all of the project, its data and its images too: for a rehearsal.
+    pub fn remove_everything(&self) -> Result<()> {
+        let ids = |kind: &[&str]| {
+            let filter = format!("label=com.docker.compose.project={}", self.project);
+            docker::ask(&Cmd::new("docker").args(kind).args(["--quiet", "--filter", &filter]))
+        };
+        for (list, remove) in [
+            (&["ps", "--all"][..], &["rm", "--force", "--volumes"][..]),
+            (&["network", "ls"], &["network", "rm"]),
+            (&["volume", "ls"], &["volume", "rm"]),
+        ] {
+            let all = ids(list)?;
+            let all: Vec<&str> = all.split_whitespace().collect();
+            if !all.is_empty() {
+                docker::ask(&Cmd::new("docker").args(remove).args(all))?;
+            }
+        }
+        images::prune(self.world, &self.project, &[]).map(drop)
+    }
+
     /// The database's own Compose file, from which it is made and never by a release.
     fn database_document(&self) -> Result<Option<Value>> {
-        Ok(document::database(&self.files()?, DATABASE, FINGERPRINT))
+        Ok(document::database(&self.files()?, DATABASE, FINGERPRINT, self.world.rehearsal.is_some()))
     }
 }
 
@@ -139,7 +159,7 @@ pub fn ensure_database(world: &World<'_>, renew: bool, step: &Step) -> Result<bo
     }
     let engine = Compose::new(world, None)?;
     let name = &world.environment.name;
-    let lock = world.workspace.lock_file(&format!("compose-{name}"));
+    let lock = world.workspace.lock_file(&format!("compose-{}", world.place));
     let _lock = Lock::take(&lock, &format!("the database of `{name}`"), Duration::from_secs(60))?;
     if matches!(database_state(world)?, DatabaseState::Running { current } if current || !renew) {
         return Ok(false);
@@ -210,14 +230,7 @@ impl Engine for Compose<'_> {
     }
 
     fn render(&self, artifact: &Artifact, values: &Values, hashes: &BTreeMap<String, String>) -> Result<Render> {
-        let order = document::Order {
-            world: self.world,
-            project: &self.project,
-            artifact,
-            values,
-            hashes,
-            password_file: self.password_file(),
-        };
+        let order = document::Order { world: self.world, project: &self.project, artifact, values, hashes };
         document::render(&self.files()?, &order)
     }
 
