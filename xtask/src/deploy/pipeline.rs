@@ -50,6 +50,8 @@ pub struct Run<'a> {
     pub overrides: Overrides,
     /// What its row will tell when it is closed.
     pub outcome: serde_json::Map<String, Value>,
+    /// Keeps others of this machine away, from the rollout on.
+    pub hold: Option<Box<dyn Send>>,
 }
 
 /// Where a run stopped, and what its release is then.
@@ -72,6 +74,10 @@ impl Run<'_> {
             Ok(render) => render,
             Err(stop) => return self.stop(plan, stop),
         };
+        match self.engine.hold() {
+            Ok(hold) => self.hold = Some(hold),
+            Err(error) => return self.stop(plan, Stop { state: State::Failed, error }),
+        }
         let folder = self.world.release_folder(self.number);
         let applied = Applied { folder: &folder, render: &render, values };
         match self.roll_out(plan, &applied) {
@@ -156,6 +162,7 @@ impl Run<'_> {
 
     fn show(&mut self, plan: &Plan, ask: &mut dyn FnMut(&Plan) -> Result<bool>) -> Result<()> {
         releases::begin(&mut self.session, self.number, SHOW, "")?;
+        facts::note_step(self.world, self.number, SHOW);
         let answer = ask(plan);
         let (event, detail) = match &answer {
             Ok(true) => ("done", String::new()),
@@ -178,17 +185,16 @@ impl Run<'_> {
 
     /// Rolls out, holds to the gate, records.
     fn roll_out(&mut self, plan: &Plan, applied: &Applied<'_>) -> Result<()> {
-        let hold = self.engine.hold()?;
         let live = plan.live_document().map(|document| Render { document: document.clone() });
         self.step(ROLLOUT, |run, step| run.converge(ROLLOUT, applied, live.as_ref(), step))?;
         let gate = self.gate;
         let evidence = self.step(GATE, |run, step| gate::hold(run.engine, &applied.render.units(), &gate, step))?;
         self.outcome.insert("gate".to_owned(), evidence);
         releases::begin(&mut self.session, self.number, RECORD, "")?;
+        facts::note_step(self.world, self.number, RECORD);
         self.engine.settle(Some((self.number, applied)))?;
         self.note_schema()?;
         self.close(State::Verified)?;
-        drop(hold);
         facts::note(self.world, self.number, State::Verified, &plan.artifact.id);
         self.after(plan);
         Ok(())
@@ -367,7 +373,6 @@ impl Run<'_> {
     fn restore_before(&mut self, plan: &Plan) -> Result<Restored> {
         let Some(live) = plan.live.clone() else {
             return self.step(ROLLBACK, |run, _| {
-                let hold = run.engine.hold()?;
                 run.prove(ROLLBACK, "bring back what ran before any release")?;
                 run.engine.settle(None)?;
                 if plan.found_running && run.engine.give_back()? {
@@ -377,7 +382,6 @@ impl Run<'_> {
                     run.prove(ROLLBACK, &format!("stop {}", unit.name))?;
                     run.engine.remove(&unit.name)?;
                 }
-                drop(hold);
                 Ok(Restored::Nothing)
             });
         };
@@ -399,11 +403,9 @@ impl Run<'_> {
         let folder = self.world.release_folder(release.content());
         let (render, values) =
             engine::read_release(&folder).with_context(|| format!("release {} cannot come back", release.content()))?;
-        let hold = self.engine.hold()?;
         let applied = Applied { folder: &folder, render: &render, values: &values };
         self.converge(name, &applied, Some(&render), step)?;
         self.engine.settle(Some((release.content(), &applied)))?;
-        drop(hold);
         Ok(render)
     }
 

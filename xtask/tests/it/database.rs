@@ -76,6 +76,12 @@ impl Bench {
     pub(crate) fn ask(&self, sql: &str) -> String {
         self.ask_at(&self.url, sql)
     }
+    /// Another empty database on the same server, for another environment; its URL. The server of a test run goes with it.
+    pub(crate) fn second_database(&self, what: &str) -> String {
+        let name = format!("{}_{what}", self.name);
+        self.ask_at(&self.server, &format!("create database {name}"));
+        self.url.replace(&self.name, &name)
+    }
     pub(crate) fn migration(&self, name: &str, sql: &str) {
         self.sandbox.write(format!("database/migrations/pending/{name}.sql"), sql);
     }

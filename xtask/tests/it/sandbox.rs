@@ -215,6 +215,19 @@ impl Sandbox {
         }
     }
 
+    /// Fails unless a service runs exactly once, from the copy of a release, under one keeper.
+    pub fn assert_one_release_copy_of(&self, service: &str) {
+        let below = self.path(".ops/releases");
+        let mut seen = Vec::new();
+        let settled = wait(Duration::from_secs(10), || {
+            seen = self.processes();
+            let keepers = seen.iter().filter(|process| process.command.ends_with(&format!("keep {service}"))).count();
+            let copies = seen.iter().filter(|process| process.dir.starts_with(&below)).count();
+            (keepers, copies) == (1, 1)
+        });
+        assert!(settled, "{service}: {seen:#?}");
+    }
+
     /// Every file below the sandbox, what the runs printed included.
     pub fn files(&self) -> Vec<PathBuf> {
         fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -1,6 +1,8 @@
 //! An environment: its schema (`.env.<env>.example`), its values (`.env.<env>`), what CI overrides, and the effective
 //! result, each value with its source.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use serde_json::{Value as Json, json};
@@ -11,7 +13,8 @@ use super::dotenv;
 use super::freeze;
 use super::schema::{self, Declaration, Type};
 use super::service::Service;
-use crate::tools::{files, os, ports};
+use crate::tools::files::{self, Lock};
+use crate::tools::{os, ports};
 use crate::ui::{Failure, Finding, Place, Severity, has_errors, redact, suggest};
 
 /// Keys that decide which target is meant, or how well it is protected: a process variable must not change them.
@@ -312,6 +315,9 @@ fn check(environment: &str, setting: &Setting) -> Option<Finding> {
 /// that it lacks. Says whether anything was written.
 pub fn make_values_file(workspace: &Workspace, name: &str) -> Result<bool> {
     workspace.check_environment_name(name)?;
+    // Two runs that both made it would each believe in secrets of their own.
+    let lock = workspace.lock_file(&format!("environment-{name}"));
+    let _lock = Lock::take(&lock, &format!("the values of `{name}`"), Duration::from_secs(10))?;
     let path = workspace.environment_values(name);
     let (declarations, findings) = declared(workspace, name)?;
     if has_errors(&findings) {

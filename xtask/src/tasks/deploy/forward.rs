@@ -132,7 +132,8 @@ pub fn execute(
     let number = releases::open(&mut session, &opening)?;
     ui::say(&format!("release {number} of `{}`", flags.env));
     releases::end(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
-    let run = Run { world, engine, target, session, number, gate, overrides, outcome: serde_json::Map::new() };
+    let run =
+        Run { world, engine, target, session, number, gate, overrides, outcome: serde_json::Map::new(), hold: None };
     run.deploy(&plan, &values, &BTreeSet::new(), &mut |plan| ask(plan, &scene.environment, flags))
 }
 
@@ -373,6 +374,7 @@ fn resume(
         );
         return Err(Failure::refused(message).hint(hint).into());
     }
+    let hold = if is_going_back { Some(engine.hold()?) } else { None };
     let mut run = Run {
         world,
         engine,
@@ -382,6 +384,7 @@ fn resume(
         gate,
         overrides,
         outcome: serde_json::Map::new(),
+        hold,
     };
     releases::end(&mut run.session, release.number, pipeline::LOCK, "note", "resumed")?;
     if is_going_back {

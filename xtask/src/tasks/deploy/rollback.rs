@@ -64,6 +64,7 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
         return Err(Failure::refused("declined; nothing was touched").into());
     }
 
+    let hold = engine.hold()?;
     if let Some(unfinished) = looked.unfinished() {
         let outcome = json!({"message": "interrupted, and rolled back by hand"});
         releases::close(&mut session, unfinished.number, State::Interrupted, &outcome)?;
@@ -100,6 +101,7 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
         gate: Gate::of(&scene.environment, flags.wait),
         overrides,
         outcome: serde_json::Map::new(),
+        hold: Some(hold),
     };
     run.roll_back(&plan, &release)
 }

@@ -262,7 +262,19 @@ impl Engine for Compose<'_> {
 
     fn observe(&self) -> Result<Vec<Running>> {
         let containers = self.containers()?.into_iter().filter(|container| container.service != DATABASE);
-        Ok(containers.map(|container| running(&container, self.world)).collect())
+        let mut all: Vec<Running> = Vec::new();
+        for container in containers {
+            match all.iter_mut().find(|known| known.name == container.service) {
+                None => all.push(running(&container, self.world)),
+                // What a recreation that was killed leaves: the next one removes all but one.
+                Some(known) => {
+                    known.is_up = false;
+                    known.fingerprint = "several".to_owned();
+                    known.detail = "several containers".to_owned();
+                }
+            }
+        }
+        Ok(all)
     }
 
     fn deviates(&self, render: &Render, running: &Running) -> Option<String> {
