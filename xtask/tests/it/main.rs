@@ -9,6 +9,7 @@ mod backup_killed;
 mod cli;
 mod config;
 mod database;
+mod deploy_compose;
 mod deploy_killed;
 mod deploy_local;
 mod deployment;

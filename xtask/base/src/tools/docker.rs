@@ -67,6 +67,7 @@ pub fn compose_version() -> Result<String> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     pub id: String,
+    pub name: String,
     /// Its service in the project.
     pub service: String,
     /// `sha256:…`
@@ -106,6 +107,7 @@ impl Container {
         let labels = &facts["Config"]["Labels"];
         Container {
             id: text(&facts["Id"]),
+            name: text(&facts["Name"]).trim_start_matches('/').to_owned(),
             service: text(&labels["com.docker.compose.service"]),
             image: text(&facts["Image"]),
             status: text(&state["Status"]),
@@ -201,6 +203,8 @@ pub fn compose(project: &str, file: &Utf8Path) -> Cmd {
         .args(["--env-file", "/dev/null", "--file", file.as_str()])
         .env_clear()
         .envs(own_environment())
+        // A file that holds a part of the project says nothing of the rest.
+        .env("COMPOSE_IGNORE_ORPHANS", "true")
 }
 
 /// What docker itself needs of this process's environment.

@@ -85,14 +85,14 @@ pub fn render(files: &Value, order: &Order<'_>) -> Result<Render> {
     // The database is no part of a release: a render that held it could replace it.
     services.remove(DATABASE);
     for definition in services.values_mut() {
-        if let Some(wanted) = definition["depends_on"].as_object_mut() {
+        if let Some(wanted) = definition.get_mut("depends_on").and_then(Value::as_object_mut) {
             wanted.remove(DATABASE);
         }
     }
     document["services"] = Value::Object(services);
     let files: Map<String, Value> =
         secrets.iter().map(|(key, path)| (key.clone(), json!({"file": path.as_str()}))).collect();
-    let own = document["secrets"].as_object_mut().map(std::mem::take).unwrap_or_default();
+    let own = document["secrets"].as_object().cloned().unwrap_or_default();
     let own = own.into_iter().filter(|(name, _)| name != PASSWORD);
     document["secrets"] = Value::Object(own.chain(files).collect());
     Ok(Render::new(document, &units))
@@ -143,7 +143,7 @@ fn fill(
         // Compose reads `$` as the beginning of a variable.
         set(definition, "environment", &name, json!(value.replace('$', "$$")));
     }
-    let mounts = definition["secrets"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let mounts = definition["secrets"].as_array().cloned().unwrap_or_default();
     let known = |key: &String| mounts.iter().any(|mount| mount["source"] == key.as_str());
     let new: Vec<Value> =
         own_secrets.keys().filter(|key| !known(key)).map(|key| json!({"source": key, "target": key})).collect();

@@ -96,6 +96,19 @@ impl<'a> Compose<'a> {
         docker::containers(&self.project)
     }
 
+    /// Removes what a recreation that was killed has left of a service: with two containers, or one that was renamed to make
+    /// room, Compose stumbles over names that are taken.
+    fn clear_up(&self, service: &str, step: &Step) -> Result<()> {
+        let all = self.containers()?;
+        let own: Vec<&Container> = all.iter().filter(|container| container.service == service).collect();
+        let is_in_the_way = |container: &&&Container| own.len() > 1 || is_set_aside(&container.name, &self.project);
+        for container in own.iter().filter(is_in_the_way) {
+            step.detail(&format!("{service}: remove what an interrupted run left"));
+            remove(container)?;
+        }
+        Ok(())
+    }
+
     /// Ends and removes all of the project, its data and its images too: for a rehearsal.
     pub fn remove_everything(&self) -> Result<()> {
         let ids = |kind: &[&str]| {
@@ -294,6 +307,7 @@ impl Engine for Compose<'_> {
         let references: Vec<(String, Utf8PathBuf)> =
             unit.secrets.iter().map(|(key, hash)| (key.clone(), self.world.secret_file(key, hash))).collect();
         release.values.write_secrets(&references)?;
+        self.clear_up(&unit.name, step)?;
         let compose = docker::compose(&self.project, &release.folder.join(RENDER_FILE));
         let compose = match unit.kind {
             super::UnitKind::Job => compose.args(["run", "--rm", "--no-deps", "--no-TTY", &unit.name]),
@@ -304,13 +318,7 @@ impl Engine for Compose<'_> {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        for container in self.containers()?.iter().filter(|container| container.service == name) {
-            let stop = Cmd::new("docker").args(["rm", "--force", &container.id]);
-            // TERM and the grace of its own first.
-            let _stopped = Cmd::new("docker").args(["stop", &container.id]).output()?;
-            docker::ask(&stop)?;
-        }
-        Ok(())
+        self.containers()?.iter().filter(|container| container.service == name).try_for_each(remove)
     }
 
     fn settle(&self, _release: Option<(i64, &Applied<'_>)>) -> Result<()> {
@@ -355,6 +363,20 @@ impl Engine for Compose<'_> {
     fn prune(&self, keep: &[Render]) -> Result<Vec<String>> {
         images::prune(self.world, &self.project, keep)
     }
+}
+
+/// Stops a container with its own signal and grace, and removes it.
+fn remove(container: &Container) -> Result<()> {
+    let _stopped = Cmd::new("docker").args(["stop", &container.id]).output()?;
+    docker::ask(&Cmd::new("docker").args(["rm", "--force", &container.id])).map(drop)
+}
+
+/// True for the name that Compose gives a container while it makes the one that takes its place: twelve digits before it.
+fn is_set_aside(name: &str, project: &str) -> bool {
+    let digits = name.strip_suffix(name.get(12..).unwrap_or_default()).unwrap_or_default();
+    digits.len() == 12
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && name[12..].strip_prefix('_').is_some_and(|rest| rest.starts_with(project))
 }
 
 fn running(container: &Container, world: &World<'_>) -> Running {
