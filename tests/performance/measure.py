@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import backups
+import deploys
 
 WORKSPACE = Path(os.environ.get("XTASK_TEST_WORKSPACE", Path(__file__).resolve().parents[2]))
 CARD_CRATES = ["xshell", "xflags", "anyhow", "serde_json", "camino", "duct"]
@@ -284,6 +285,7 @@ def main() -> int:
         setup(tree)
         services(tree)
         database(tree)
+        deploys.measure(tree, ENV, record, free_port)
         migrations(scratch, tree)
     slow = sum(ratio > limit for _, ratio, limit, _ in results)
     print(f"performance: {len(results) - slow} passed, {slow} failed")
