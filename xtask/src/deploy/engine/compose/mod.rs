@@ -73,8 +73,15 @@ impl<'a> Compose<'a> {
         let settings = self.world.environment.settings().iter();
         let plain = settings.filter(|setting| !setting.declaration.is_sensitive && !setting.value.is_empty());
         let plain = plain.filter(|setting| crate::ui::redact::url_password(&setting.value).is_none());
+        let mut ports = Vec::new();
+        for service in self.world.services.running() {
+            let outside = self.world.environment.port_of(service).unwrap_or(service.port);
+            ports.push((format!("{}_PORT", service.variable()), outside.to_string()));
+            ports.push((format!("{}_LISTENS", service.variable()), service.port.to_string()));
+        }
         let compose = compose
             .envs(plain.map(|setting| (setting.declaration.key.as_str(), setting.value.as_str())))
+            .envs(ports)
             .env("ENVIRONMENT", &self.world.environment.name)
             .env(format!("{PASSWORD}_FILE"), self.password_file());
         let compose = compose.args(["--profile", "*", "config", "--format", "json"]);
