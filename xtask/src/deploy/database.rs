@@ -46,14 +46,16 @@ pub fn absence(world: &World<'_>) -> Result<Option<&'static str>> {
 pub fn open(world: &World<'_>, purpose: &str, renew: bool) -> Result<(Target, Session)> {
     let name = &world.environment.name;
     let mut is_new = false;
-    if let Served::Compose = served(world) {
+    if let Served::Compose = served(world)
+        && (renew || !compose::database_runs(world)?)
+    {
         let step = ui::step(format!("database of {name}"));
         match compose::ensure_database(world, renew, &step)? {
             true => {
                 is_new = true;
                 step.done_with("started");
             }
-            false => step.same("runs"),
+            false => step.same("is as it should be"),
         }
     } else if renew {
         let failure = Failure::usage(format!("the database of `{name}` is not run by Compose"));

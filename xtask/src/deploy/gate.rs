@@ -52,15 +52,14 @@ struct Seen {
 }
 
 impl Seen {
-    /// Why it is not well; None when it is.
-    fn objection(&self) -> Option<String> {
-        let waits = self.running.as_ref().filter(|running| running.is_waiting);
-        let waits = waits.map(|running| format!("{}: {}", self.unit.name, running.detail));
-        self.not_ready().or(waits)
+    /// What the engine's own check has not said yes to yet: it may be seconds apart.
+    fn waits(&self) -> Option<String> {
+        let running = self.running.as_ref().filter(|running| running.is_waiting)?;
+        Some(format!("{}: {}", self.unit.name, running.detail))
     }
 
-    /// The same without the engine's own check, which may be minutes apart.
-    fn not_ready(&self) -> Option<String> {
+    /// Why it is not well, by the engine's word and by its probes; None when it is.
+    fn objection(&self) -> Option<String> {
         let name = &self.unit.name;
         let Some(running) = &self.running else { return Some(format!("{name} is not there")) };
         if running.fingerprint != self.unit.fingerprint {
@@ -140,7 +139,7 @@ pub fn wait_until_ready(engine: &dyn Engine, unit: &Unit, gate: &Gate, step: &St
     loop {
         let seen = look(engine, std::slice::from_ref(unit))?;
         let Some(seen) = seen.first() else { return Ok(()) };
-        let Some(objection) = seen.not_ready() else { return Ok(()) };
+        let Some(objection) = seen.objection() else { return Ok(()) };
         step.detail(&objection);
         let has_ended = seen.running.as_ref().is_some_and(|running| !running.is_up || running.restarts > 0);
         if has_ended {
@@ -182,7 +181,11 @@ pub fn hold(engine: &dyn Engine, units: &[Unit], gate: &Gate, step: &Step) -> Re
                 step.detail(&objection);
             }
         }
-        if passes >= PASSES && started.elapsed() >= gate.soak {
+        let waits = seen.iter().find_map(|seen| seen.waits().map(|why| (seen, why)));
+        if let Some((seen, why)) = waits.as_ref().filter(|_| started.elapsed() > gate.ready) {
+            return Err(failure(engine, seen, &format!("{why}, after {}", ui::seconds(gate.ready))));
+        }
+        if passes >= PASSES && started.elapsed() >= gate.soak && waits.is_none() {
             let evidence = json!({
                 "passes": passes,
                 "soak_ms": milliseconds(started.elapsed()),

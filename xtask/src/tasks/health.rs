@@ -18,7 +18,7 @@ pub fn run(workspace: &Workspace, flags: &Health) -> Result<Exit> {
     let name = flags.env.clone().unwrap_or_else(|| super::services::DEV.to_owned());
     let scene = Scene::load(workspace, &name)?;
     let world = scene.world(workspace);
-    let engine = engine::of(&world, None, flags.engine.as_deref())?;
+    let engine = engine::of(&world, flags.engine.as_deref())?;
     let started = Instant::now();
     loop {
         let report = look_with(workspace, &scene, engine.as_ref())?;
@@ -43,7 +43,7 @@ pub fn look_with(workspace: &Workspace, scene: &Scene, engine: &dyn Engine) -> R
 /// The same for the services of this machine.
 pub fn look_here(workspace: &Workspace, services: &Services, environment: &Environment) -> Result<Report> {
     let world = World::new(workspace, environment, services, &[]);
-    let engine = engine::of(&world, None, Some("local"))?;
+    let engine = engine::of(&world, Some("local"))?;
     look(workspace, services, environment, engine.as_ref())
 }
 

@@ -24,7 +24,7 @@ pub fn run(workspace: &Workspace, flags: &Logs) -> Result<Exit> {
     let name = flags.env.as_deref().unwrap_or(DEV);
     let scene = Scene::load(workspace, name)?;
     let world = scene.world(workspace);
-    let engine = engine::of(&world, None, flags.engine.as_deref())?;
+    let engine = engine::of(&world, flags.engine.as_deref())?;
     let since =
         match &flags.since {
             None => None,

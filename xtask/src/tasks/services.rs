@@ -272,7 +272,7 @@ fn bring_up_release(
         super::migrate::start_embedded(&Target::of(world.workspace, &world.environment, DEV)?)?;
     }
     let engine_world = engine::World::new(world.workspace, &world.environment, &world.services, &[]);
-    let engine = local::Local::new(&engine_world, None);
+    let engine = local::Local::new(&engine_world);
     let applied = Applied { folder: &live.folder, render: &live.render, values: &live.values };
     let gate = Gate { ready: wait, soak: Duration::ZERO, is_sabotaged: false };
     let running = engine.observe()?;

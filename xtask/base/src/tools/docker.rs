@@ -1,5 +1,7 @@
 //! Docker, as far as tasks ask it: the engine, the containers of a Compose project, images.
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde_json::Value;
@@ -20,8 +22,17 @@ pub struct Engine {
     pub root: String,
 }
 
-/// Looks at the engine. Exit 4 when docker is missing or the engine does not answer.
+/// Looks at the engine, once. Exit 4 when docker is missing or the engine does not answer.
 pub fn engine() -> Result<Engine> {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine.clone());
+    }
+    let engine = look_at_engine()?;
+    Ok(ENGINE.get_or_init(|| engine).clone())
+}
+
+fn look_at_engine() -> Result<Engine> {
     let answer = Cmd::new("docker").args(["info", "--format", "{{json .}}"]).ask()?;
     let facts: Value = serde_json::from_str(answer.stdout.trim()).unwrap_or(Value::Null);
     let text = |key: &str| facts[key].as_str().unwrap_or_default().to_owned();

@@ -31,12 +31,11 @@ const MANIFEST: &str = "manifest.json";
 
 pub struct Local<'a> {
     world: &'a World<'a>,
-    target: Option<&'a Target>,
 }
 
 impl<'a> Local<'a> {
-    pub fn new(world: &'a World<'a>, target: Option<&'a Target>) -> Local<'a> {
-        Local { world, target }
+    pub fn new(world: &'a World<'a>) -> Local<'a> {
+        Local { world }
     }
 
     fn stack(&self) -> Stack<'a> {
@@ -331,7 +330,8 @@ impl Engine for Local<'_> {
             return Ok(false);
         }
         let mut stack = self.stack();
-        if let Some(target) = self.target {
+        if stack.wants_database() {
+            let target = Target::of(self.world.workspace, self.world.environment, &self.world.place)?;
             stack.database_url = target.service_url()?;
         }
         let chosen = stack.with_dependencies(&[]);

@@ -16,7 +16,6 @@ use crate::tools::{files, hash};
 use crate::ui::{Failure, Finding, Step, suggest};
 use crate::workspace::service::Services;
 use crate::workspace::{Environment, Workspace};
-use database::Target;
 use database::migrations::Migration;
 
 /// What every engine works on, read once.
@@ -264,11 +263,11 @@ pub fn read_release(folder: &Utf8Path) -> Result<(Render, Values)> {
 pub const NAMES: [&str; 2] = ["local", "compose"];
 
 /// The engine of an environment: `given` is `--engine`, else DEPLOY_ENGINE decides.
-pub fn of<'a>(world: &'a World<'a>, target: Option<&'a Target>, given: Option<&str>) -> Result<Box<dyn Engine + 'a>> {
+pub fn of<'a>(world: &'a World<'a>, given: Option<&str>) -> Result<Box<dyn Engine + 'a>> {
     let name = given.or(world.environment.get("DEPLOY_ENGINE")).unwrap_or("local");
     match name {
-        "local" => Ok(Box::new(local::Local::new(world, target))),
-        "compose" => Ok(Box::new(compose::Compose::new(world, target)?)),
+        "local" => Ok(Box::new(local::Local::new(world))),
+        "compose" => Ok(Box::new(compose::Compose::new(world)?)),
         other => {
             let message =
                 format!("there is no engine `{other}`: `{}` cannot be deployed with it", world.environment.name);

@@ -38,12 +38,19 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     if is_looking && let Some(state) = deploy::database::absence(&world)? {
         return Ok(without_database(&flags.env, state, flags.json));
     }
-    let (target, mut session) = deploy::database::open(&world, &format!("deploy {}", flags.env), flags.database)?;
+    let engine = engine::of(&world, flags.engine.as_deref())?;
+    // What takes a while and does not depend on the lock is read beside the way to the database.
+    let opened = std::thread::scope(|scope| {
+        let warm = scope.spawn(|| engine.warm());
+        let opened = deploy::database::open(&world, &format!("deploy {}", flags.env), flags.database);
+        let warmed = warm.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into()));
+        warmed.and(opened)
+    });
+    let (target, mut session) = opened?;
     if flags.database {
         ui::say("the database's container is what the Compose files say");
         return Ok(Exit::Done);
     }
-    let engine = engine::of(&world, Some(&target), flags.engine.as_deref())?;
     let overrides = Overrides {
         allow_dirty: flags.allow_dirty,
         break_glass: flags.break_glass.clone(),
@@ -189,14 +196,12 @@ fn read(
     let (artifact, running, asked) = std::thread::scope(|scope| {
         let artifact = scope.spawn(|| Artifact::of(world.workspace, world.services, world.migrations));
         let running = scope.spawn(|| engine.observe());
-        let warm = scope.spawn(|| engine.warm());
         let asked = ledger::look(session, &target.config.service_role)
             .and_then(|look| look.check_identity(&world.environment.name).map(|()| look))
             .and_then(|look| Ok((look, releases::look(session)?)));
-        let warmed = warm.join().unwrap_or_else(|_| Err(lost().into()));
         let artifact = artifact.join().unwrap_or_else(|_| Err(lost().into()));
         let running = running.join().unwrap_or_else(|_| Err(lost().into()));
-        (artifact, running, warmed.and(asked))
+        (artifact, running, asked)
     });
     let (ledger, releases) = asked?;
     let (values, hashes) = values(world, engine, target, &releases.key)?;

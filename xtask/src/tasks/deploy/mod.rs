@@ -139,11 +139,10 @@ fn agree(environment: &Environment, question: &str, yes: bool, confirm: Option<&
 /// The engine that an environment's live release runs on, where nothing else is asked for.
 pub fn engine_for<'a>(
     world: &'a World<'a>,
-    target: Option<&'a Target>,
     given: Option<&str>,
     live: Option<&releases::Release>,
 ) -> Result<Box<dyn Engine + 'a>> {
-    engine::of(world, target, given.or(live.map(|live| live.engine.as_str())))
+    engine::of(world, given.or(live.map(|live| live.engine.as_str())))
 }
 
 fn seconds(given: Option<u64>) -> Duration {

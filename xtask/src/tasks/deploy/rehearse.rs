@@ -88,7 +88,7 @@ fn rehearse(workspace: &Workspace, flags: &Deploy, place: &str) -> Result<Option
     restore(workspace, &flags.env, &target)?;
     let mut gate = Gate::of(&scene.environment, flags.wait);
     gate.soak = gate.soak.min(SOAK);
-    let engine = engine::of(&first, Some(&target), Some(name))?;
+    let engine = engine::of(&first, Some(name))?;
     ui::say("the first release: it must be verified");
     if let Err(error) =
         forward::execute(&scene, &first, engine.as_ref(), &target, session, overrides(), gate, &quiet(flags))
@@ -99,7 +99,7 @@ fn rehearse(workspace: &Workspace, flags: &Deploy, place: &str) -> Result<Option
 
     ui::say("the second release: its gate fails on purpose, and the first must run again");
     let second = world("2");
-    let engine = engine::of(&second, Some(&target), Some(name))?;
+    let engine = engine::of(&second, Some(name))?;
     let (_, session) = deploy::database::open(&second, &format!("rehearsal of {}", flags.env), false)?;
     gate.is_sabotaged = true;
     let failed = forward::execute(&scene, &second, engine.as_ref(), &target, session, overrides(), gate, &quiet(flags));
@@ -256,10 +256,10 @@ fn remove(workspace: &Workspace, place: &str) -> Result<()> {
         ..World::new(workspace, &environment, &services, &[])
     };
     if docker::engine().is_ok() {
-        compose::Compose::new(&world, None)?.remove_everything()?;
+        compose::Compose::new(&world)?.remove_everything()?;
     }
-    for running in local::Local::new(&world, None).observe()? {
-        local::Local::new(&world, None).remove(&running.name)?;
+    for running in local::Local::new(&world).observe()? {
+        local::Local::new(&world).remove(&running.name)?;
     }
     let facts = workspace.facts_file(&format!("{place}.release"));
     files::remove(&facts)?;

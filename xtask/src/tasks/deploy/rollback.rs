@@ -40,7 +40,7 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
     let waited = started.elapsed();
     let looked = releases::look(&mut session)?;
     let release = choose(&mut session, &looked, flags)?;
-    let engine = engine_for(&world, Some(&target), flags.engine.as_deref(), Some(&release))?;
+    let engine = engine_for(&world, flags.engine.as_deref(), Some(&release))?;
     if engine.name() != release.engine {
         let message = format!("release {} ran on the engine {}, not {}", release.number, release.engine, engine.name());
         return Err(Failure::refused(message).into());

@@ -21,7 +21,6 @@ use crate::tools::{Cmd, hash, os, ports};
 use crate::ui::{Failure, Finding, Step};
 use crate::workspace::Database;
 use crate::workspace::service::DATABASE;
-use database::Target;
 use database::compose::PASSWORD;
 
 /// Labels of containers and images of ours.
@@ -39,11 +38,11 @@ pub struct Compose<'a> {
 
 impl<'a> Compose<'a> {
     /// Refuses (exit 2) an environment whose database containers could not reach.
-    pub fn new(world: &'a World<'a>, target: Option<&'a Target>) -> Result<Compose<'a>> {
-        if let Some(target) = target.filter(|target| target.is_embedded()) {
-            let message =
-                format!("the database of `{}` is embedded, and containers cannot reach its socket", target.environment);
-            let hint = format!("set DATABASE_ADMIN_URL=compose:database in .env.{}", target.environment);
+    pub fn new(world: &'a World<'a>) -> Result<Compose<'a>> {
+        if world.environment.get("DATABASE_ADMIN_URL").is_some_and(|address| address.starts_with("embedded:")) {
+            let name = &world.environment.name;
+            let message = format!("the database of `{name}` is embedded, and containers cannot reach its socket");
+            let hint = format!("set DATABASE_ADMIN_URL=compose:database in .env.{name}");
             return Err(Failure::usage(message).hint(hint).into());
         }
         let config = Database::load(world.workspace)?;
@@ -155,7 +154,7 @@ pub enum DatabaseState {
 
 /// Looks at the database's container.
 pub fn database_state(world: &World<'_>) -> Result<DatabaseState> {
-    let engine = Compose::new(world, None)?;
+    let engine = Compose::new(world)?;
     let containers = engine.containers()?;
     let Some(container) = containers.iter().find(|container| container.service == DATABASE) else {
         return Ok(DatabaseState::Absent);
@@ -168,6 +167,12 @@ pub fn database_state(world: &World<'_>) -> Result<DatabaseState> {
     Ok(DatabaseState::Running { current: wanted.is_none() || wanted == container.label(FINGERPRINT) })
 }
 
+/// Whether the database of an environment runs, whatever its container is made from.
+pub fn database_runs(world: &World<'_>) -> Result<bool> {
+    let all = Compose::new(world)?.containers()?;
+    Ok(all.iter().any(|container| container.service == DATABASE && container.is_running()))
+}
+
 /// Makes sure that the database of an environment runs; with `renew` also that its container is what the Compose files
 /// say, which restarts it. Says whether anything was done.
 pub fn ensure_database(world: &World<'_>, renew: bool, step: &Step) -> Result<bool> {
@@ -177,7 +182,7 @@ pub fn ensure_database(world: &World<'_>, renew: bool, step: &Step) -> Result<bo
     if matches!(state, DatabaseState::Running { current } if current || !renew) {
         return Ok(false);
     }
-    let engine = Compose::new(world, None)?;
+    let engine = Compose::new(world)?;
     let name = &world.environment.name;
     let lock = world.workspace.lock_file(&format!("compose-{}", world.place));
     let _lock = Lock::take(&lock, &format!("the database of `{name}`"), Duration::from_secs(60))?;
