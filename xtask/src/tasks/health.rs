@@ -87,7 +87,7 @@ pub fn show(report: &Report, as_json: bool) {
     let mut rows = report.rows();
     for row in &mut rows {
         let style = if row[1] == "ok" { Style::Good } else { Style::Bad };
-        row[1] = ui::paint(style, &format!("{:<5}", row[1]));
+        row[1] = ui::paint(style, &format!("{:<4}", row[1]));
     }
     ui::out(&ui::table(&[], &rows));
 }

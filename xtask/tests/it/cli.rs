@@ -38,6 +38,10 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
 
         overview
         setup
+        deploy
+        rollback
+        releases
+        logs
         doctor
         build
         test
@@ -49,6 +53,9 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         db
         clean
         completions
+        releases list
+        releases show
+        releases verify
         services start
         services stop
         services restart
@@ -56,6 +63,7 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         services logs
         config show
         config check
+        config init
         config schema
         migrate up
         migrate down

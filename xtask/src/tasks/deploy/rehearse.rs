@@ -245,7 +245,8 @@ fn sweep(workspace: &Workspace) -> Result<()> {
 
 /// Removes all that a rehearsal has made; its own folder last, by which it is found.
 fn remove(workspace: &Workspace, place: &str) -> Result<()> {
-    let changes = [("COMPOSE_PROJECT", place)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let changes = [("COMPOSE_PROJECT", place), ("DATABASE_ADMIN_URL", "compose:database")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
     // Any environment does: only the project's name counts.
     let name = workspace.environment_names().into_iter().next().unwrap_or_default();
     let environment = Environment::for_rehearsal(workspace, &name, &changes)?;
