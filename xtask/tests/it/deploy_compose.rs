@@ -242,6 +242,10 @@ fn first_then_nothing_to_do_then_one_service_under_load_then_back() {
     assert_eq!(ship.answer(), "one info");
     ship.xtask("deploy staging").exits(0).says("nothing to do: release 1 is live");
     ship.xtask("health --env staging").exits(0);
+    // Without an engine nothing can be told.
+    let blind = |words: &[&str]| ship.sandbox.command(words).env("DOCKER_HOST", "unix:///nowhere/docker.sock").run();
+    blind(&["health", "--env", "staging"]).exits(4).says("the Docker engine does not answer");
+    blind(&["deploy", "staging"]).exits(4).says("the Docker engine does not answer");
     ship.xtask("logs --env staging").exits(0).prints("alpha  listening").prints("beta   listening");
 
     // Images are pinned by id, secrets are files that any user of the container may read and nobody else of the host.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::deployment::{CRASHES, Deployment, NEVER_READY, TELLING, dies_later};
-use crate::sandbox::wait;
+use crate::sandbox::{is_root, skip, wait};
 
 #[test]
 fn a_first_deployment_then_nothing_to_do_then_only_what_changed() {
@@ -203,6 +203,46 @@ fn the_checks_refuse_before_anything_is_touched() {
     bench.xtask("deploy nowhere").exits(2).says("unknown environment `nowhere`");
     bench.xtask("deploy dev --engine docker").exits(2).says("there is no engine `docker`");
     assert_eq!(bench.states(), ["verified", "refused", "verified", "refused", "refused", "verified"]);
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_before_anything_is_touched() {
+    let name = "a_disk_that_is_full_is_told_before_anything_is_touched";
+    let Some(bench) = Deployment::small(name) else { return };
+    bench.xtask("deploy dev").exits(0);
+    let folder = bench.sandbox().path(".ops/releases");
+    let mount = |args: &[&str]| {
+        std::process::Command::new(args[0])
+            .args(&args[1..])
+            .arg(&folder)
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if !is_root() || !mount(&["mount", "-t", "tmpfs", "-o", "size=4m", "none"]) {
+        return skip(name, "only root may mount a small disk");
+    }
+    bench.alpha("two");
+    let run = bench.xtask("deploy dev");
+    let answer = bench.answer();
+    assert!(mount(&["umount"]));
+    run.exits(3).says("MB are free in").says("`cargo xtask clean` removes what can be rebuilt");
+    assert_eq!(answer, "one info");
+}
+
+#[test]
+fn what_flaps_is_told_apart_from_what_is_down() {
+    let Some(bench) = Deployment::small("what_flaps_is_told_apart_from_what_is_down") else { return };
+    // Every second answer is an error.
+    let flaps = TELLING.replace("while True:", "count = 0\nwhile True:\n    count += 1").replace(
+        "client.sendall(",
+        "client.sendall(b'HTTP/1.1 503 Busy\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' if count // 3 % 2 else ",
+    );
+    bench.alpha_is(&flaps);
+    bench.xtask("services start").exits(0);
+    let seen: Vec<String> = (0..6).map(|_| bench.xtask("health").stdout).collect();
+    assert!(seen.iter().any(|text| text.contains("FLAPS")), "{seen:?}");
+    bench.sandbox().kill_service("alpha");
+    bench.xtask("health").exits(3).prints("DOWN").says_nothing_of("FLAPS");
 }
 
 #[test]

@@ -139,7 +139,9 @@ impl Engine for Local<'_> {
                 findings.push(Finding::error(message).hint(tool.how_to_get));
             }
         }
-        let folder = self.world.workspace.root();
+        let folder = self.world.folder();
+        let there = folder.ancestors().find(|folder| folder.is_dir());
+        let folder = there.unwrap_or(self.world.workspace.root());
         if let Some(free) = os::free_bytes(folder).filter(|free| *free < SPACE && !changing.is_empty()) {
             let message =
                 format!("only {} MB are free in {folder}: a copy of what is deployed needs more", free / 1_000_000);

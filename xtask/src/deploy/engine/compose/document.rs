@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value, json};
 
-use super::{FINGERPRINT, PART, PASSWORD, fingerprint, tag};
+use super::{FINGERPRINT, PART, PASSWORD, fingerprint, images, tag};
 use crate::deploy::artifact::Artifact;
 use crate::deploy::engine::{Render, Unit, UnitKind, World};
 use crate::deploy::values::Values;
@@ -91,7 +91,7 @@ pub fn render(files: &Value, order: &Order<'_>) -> Result<Render> {
     }
     document["services"] = Value::Object(services);
     let files: Map<String, Value> =
-        secrets.iter().map(|(key, path)| (key.clone(), json!({"file": path.as_str()}))).collect();
+        secrets.iter().map(|(key, path)| (key.clone(), json!({"file": plain(path.as_str())}))).collect();
     let own = document["secrets"].as_object().cloned().unwrap_or_default();
     let own = own.into_iter().filter(|(name, _)| name != PASSWORD);
     document["secrets"] = Value::Object(own.chain(files).collect());
@@ -109,8 +109,12 @@ fn fill(
     for key in ["build", "profiles", "pull_policy"] {
         definition.as_object_mut().map(|all| all.remove(key));
     }
-    definition["image"] = json!(tag(order.project, &service.name, part.short()));
-    definition["command"] = json!(service.run);
+    let tag = tag(order.project, &service.name, part.short());
+    definition["image"] = json!(match images::registry(order.world) {
+        Some(registry) => format!("{registry}/{tag}"),
+        None => tag,
+    });
+    definition["command"] = json!(service.run.iter().map(|word| plain(word)).collect::<Vec<_>>());
     let mut own_secrets = BTreeMap::new();
     let mut environment: BTreeMap<String, String> = BTreeMap::new();
     environment.insert("PORT".to_owned(), service.port.to_string());
@@ -140,8 +144,7 @@ fn fill(
         }
     }
     for (name, value) in environment {
-        // Compose reads `$` as the beginning of a variable.
-        set(definition, "environment", &name, json!(value.replace('$', "$$")));
+        set(definition, "environment", &name, json!(plain(&value)));
     }
     let mounts = definition["secrets"].as_array().cloned().unwrap_or_default();
     let known = |key: &String| mounts.iter().any(|mount| mount["source"] == key.as_str());
@@ -165,6 +168,11 @@ fn fill(
         ready: service.health.as_ref().map(|health| health.ready.clone()).unwrap_or_default(),
         secrets: own_secrets,
     })
+}
+
+/// A text that Compose takes as it is: it reads `$` as the beginning of a variable.
+fn plain(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 fn set(definition: &mut Value, map: &str, key: &str, value: Value) {

@@ -14,7 +14,7 @@ use crate::ui::{Failure, Step};
 /// The image of each service, built where it is missing; the id that pins it, or the digest where a registry has it.
 pub fn build(world: &World<'_>, project: &str, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins> {
     let mut pins = Pins::new();
-    let registry = world.environment.get("IMAGE_REGISTRY").map(|registry| registry.trim_end_matches('/'));
+    let registry = registry(world);
     let tags: Vec<String> =
         services.iter().map(|name| Ok(tag(project, name, artifact.part(name)?.short()))).collect::<Result<_>>()?;
     let there = docker::images(&tags)?;
@@ -72,6 +72,11 @@ fn one(world: &World<'_>, project: &str, name: &str, tag: &str, part: &Part, ste
     result?;
     files::write_json(&record, &json!({"inputs": part.inputs}))?;
     docker::images(&[tag])?.pop().flatten().with_context(|| format!("docker built {tag} and does not have it"))
+}
+
+/// Where images are pushed to; None where they stay on the host.
+pub fn registry<'a>(world: &'a World<'_>) -> Option<&'a str> {
+    world.environment.get("IMAGE_REGISTRY").map(|registry| registry.trim_end_matches('/'))
 }
 
 /// What an image was last built from here.
@@ -142,12 +147,15 @@ pub fn prune(world: &World<'_>, project: &str, keep: &[Render]) -> Result<Vec<St
     }
     let mut removed = Vec::new();
     for service in world.services.running() {
-        let repository = format!("{project}/{}", service.name);
-        let list = Cmd::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &repository]);
-        for name in docker::ask(&list)?.lines().filter(|name| !kept.iter().any(|kept| kept == name)) {
-            // One that a container still uses stays, and is removed another time.
-            if Cmd::new("docker").args(["image", "rm", name]).ask()?.ok() {
-                removed.push(format!("the image {name}"));
+        let own = format!("{project}/{}", service.name);
+        let pushed = registry(world).map(|registry| format!("{registry}/{own}"));
+        for repository in std::iter::once(own).chain(pushed) {
+            let list = Cmd::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &repository]);
+            for name in docker::ask(&list)?.lines().filter(|name| !kept.iter().any(|kept| name.ends_with(kept))) {
+                // One that a container still uses stays, and is removed another time.
+                if Cmd::new("docker").args(["image", "rm", name]).ask()?.ok() {
+                    removed.push(format!("the image {name}"));
+                }
             }
         }
     }
