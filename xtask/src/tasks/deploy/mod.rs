@@ -1,6 +1,7 @@
 //! `deploy ENV` and `rollback ENV`: the story of each; what both read first is here.
 
 mod forward;
+mod interrupted;
 pub mod rehearse;
 mod rollback;
 

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::{Scene, forward};
+use super::Scene;
+use super::forward::Order;
 use crate::deploy;
 use crate::deploy::engine::{self, Engine, Render, World, compose, local};
 use crate::deploy::gate::{self, Gate};
@@ -84,15 +85,19 @@ fn rehearse(workspace: &Workspace, flags: &Deploy, place: &str) -> Result<Option
         |text: &str| World { place: place.to_owned(), rehearsal: Some(text.to_owned()), ..scene.world(workspace) };
     let first = world("1");
     ui::say(&format!("rehearsing `{}` on the engine {name}, as {place}", flags.env));
+    let flags = &quiet(flags);
     let (target, session) = deploy::database::open(&first, &format!("rehearsal of {}", flags.env), false)?;
     restore(workspace, &flags.env, &target)?;
     let mut gate = Gate::of(&scene.environment, flags.wait);
     gate.soak = gate.soak.min(SOAK);
     let engine = engine::of(&first, Some(name))?;
+    let order = |world: &World<'_>, engine: &dyn Engine, gate: Gate, session: Session| {
+        // What is tried need not be committed yet.
+        let overrides = Overrides { allow_dirty: true, ..Overrides::default() };
+        Order { scene: &scene, world, engine, target: &target, overrides, gate, flags }.execute(session)
+    };
     ui::say("the first release: it must be verified");
-    if let Err(error) =
-        forward::execute(&scene, &first, engine.as_ref(), &target, session, overrides(), gate, &quiet(flags))
-    {
+    if let Err(error) = order(&first, engine.as_ref(), gate, session) {
         exit::report(&error);
         return Ok(Some("its first release was not verified".to_owned()));
     }
@@ -102,7 +107,7 @@ fn rehearse(workspace: &Workspace, flags: &Deploy, place: &str) -> Result<Option
     let engine = engine::of(&second, Some(name))?;
     let (_, session) = deploy::database::open(&second, &format!("rehearsal of {}", flags.env), false)?;
     gate.is_sabotaged = true;
-    let failed = forward::execute(&scene, &second, engine.as_ref(), &target, session, overrides(), gate, &quiet(flags));
+    let failed = order(&second, engine.as_ref(), gate, session);
     if let Err(error) = &failed {
         exit::report(error);
     }
@@ -195,11 +200,6 @@ fn restore(workspace: &Workspace, name: &str, target: &Target) -> Result<()> {
     scratch::load_into(target, backup, BackupPolicy::load(workspace, name)?.jobs, &step)?;
     step.done();
     Ok(())
-}
-
-fn overrides() -> Overrides {
-    // What is tried need not be committed yet.
-    Overrides { allow_dirty: true, ..Overrides::default() }
 }
 
 /// The flags of a deployment that asks nothing.

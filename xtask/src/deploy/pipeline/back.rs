@@ -1,0 +1,197 @@
+//! The way back: what follows a failure from the rollout on, and what a person asks for with `rollback`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::{GATE, LOCK, RECORD, ROLLBACK, ROLLOUT, Run, refused, schema_of};
+use crate::deploy::engine::{self, Applied, Render};
+use crate::deploy::gate::{self, Gate};
+use crate::deploy::plan::Plan;
+use crate::deploy::{facts, schema};
+use crate::ui::{self, Exit, Failure, Step, exit, redact};
+use database::ledger;
+use database::lock::{self, Protects};
+use database::releases::{self, Release, State};
+use database::session::Session;
+
+/// How long a database that went away in the middle may take to be back.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What runs again.
+enum Restored {
+    Release(i64),
+    Sources,
+    Nothing,
+}
+
+impl Run<'_> {
+    /// After a failure from the rollout on: brings back what ran before, or says how things stand.
+    pub(super) fn go_back(mut self, plan: &Plan, error: anyhow::Error) -> Result<Exit> {
+        exit::report(&error);
+        let message = redact::mask(&format!("{error:#}")).into_owned();
+        self.outcome.insert("message".to_owned(), json!(message));
+        if releases::is_lost(&error) && !self.reconnect() {
+            return Err(self.stuck(plan, "the lock of this environment was lost, so nothing more is touched", None));
+        }
+        match self.restore_before(plan) {
+            Ok(Restored::Release(number)) => {
+                self.close(State::RolledBack)?;
+                facts::note(self.world, self.number, State::RolledBack, &plan.artifact.id);
+                self.tell_failure(plan, State::RolledBack);
+                let message = format!("release {} failed; release {number} runs again", self.number);
+                Err(Failure::new(Exit::RolledBack, message).hint(self.look_hint(plan)).into())
+            }
+            Ok(Restored::Sources) => {
+                self.close(State::RolledBack)?;
+                facts::note(self.world, self.number, State::RolledBack, &plan.artifact.id);
+                self.tell_failure(plan, State::RolledBack);
+                let message = format!("release {} failed; the services run from their sources again", self.number);
+                Err(Failure::new(Exit::RolledBack, message).hint(self.look_hint(plan)).into())
+            }
+            Ok(Restored::Nothing) => {
+                self.close(State::Failed)?;
+                facts::note(self.world, self.number, State::Failed, &plan.artifact.id);
+                self.tell_failure(plan, State::Failed);
+                let message = format!("release {} failed and was stopped; there is none before it", self.number);
+                Err(Failure::failed(message).hint(self.look_hint(plan)).into())
+            }
+            Err(second) => {
+                exit::report(&second);
+                let why = format!("it could not be rolled back: {}", redact::mask(&format!("{second:#}")));
+                Err(self.stuck(plan, &why, Some(&second)))
+            }
+        }
+    }
+
+    fn look_hint(&self, plan: &Plan) -> String {
+        format!("see `cargo xtask releases show {} --env {}`", self.number, plan.environment)
+    }
+
+    fn restore_before(&mut self, plan: &Plan) -> Result<Restored> {
+        let Some(live) = plan.live.clone() else {
+            return self.step(ROLLBACK, |run, _| {
+                run.prove(ROLLBACK, "bring back what ran before any release")?;
+                run.engine.settle(None)?;
+                if plan.found_running && run.engine.give_back()? {
+                    return Ok(Restored::Sources);
+                }
+                for unit in run.engine.observe()?.iter().filter(|running| !running.fingerprint.is_empty()) {
+                    run.prove(ROLLBACK, &format!("stop {}", unit.name))?;
+                    run.engine.remove(&unit.name)?;
+                }
+                Ok(Restored::Nothing)
+            });
+        };
+        let evidence = self.step(ROLLBACK, |run, step| {
+            let render = run.restore(ROLLBACK, &live, step)?;
+            let gate = Gate { soak: Duration::ZERO, is_sabotaged: false, ..run.gate };
+            gate::hold(run.engine, &render.units(), &gate, step)
+        })?;
+        self.outcome.insert("rollback".to_owned(), json!({"release": live.content(), "gate": evidence}));
+        Ok(Restored::Release(live.content()))
+    }
+
+    /// Applies the record of a release again, and observes that what runs is what was meant.
+    fn restore(&mut self, name: &str, release: &Release, step: &Step) -> Result<Render> {
+        let objections = self.objections(release)?;
+        if !objections.is_empty() && !self.overrides.dangerous_schema {
+            return Err(refused(release, &objections));
+        }
+        let folder = self.world.release_folder(release.content());
+        let (render, values) =
+            engine::read_release(&folder).with_context(|| format!("release {} cannot come back", release.content()))?;
+        let applied = Applied { folder: &folder, render: &render, values: &values };
+        self.converge(name, &applied, Some(&render), step)?;
+        self.engine.settle(Some((release.content(), &applied)))?;
+        Ok(render)
+    }
+
+    /// Why a release cannot come back on the schema as it is now.
+    fn objections(&mut self, release: &Release) -> Result<Vec<String>> {
+        let now = schema::versions(&ledger::read(&mut self.session)?);
+        schema::objections(self.world.workspace, self.world.migrations, &schema_of(release), &now)
+    }
+
+    fn stuck(&mut self, plan: &Plan, why: &str, error: Option<&anyhow::Error>) -> anyhow::Error {
+        let states = gate::states(self.engine);
+        self.outcome.insert("stuck".to_owned(), json!({"why": why, "states": states}));
+        // When the database is away this cannot be written down; the message says it all.
+        let recorded = self.close(State::Stuck);
+        facts::note(self.world, self.number, State::Stuck, &plan.artifact.id);
+        self.tell_failure(plan, State::Stuck);
+        let mut message = format!("release {} failed, and {why}; now {states}", self.number);
+        if recorded.is_err() {
+            message.push_str("; this could not be recorded, so the ledger shows the release as running");
+        }
+        let is_schema = error.is_some_and(|error| exit::exit_of(error) == Exit::Findings);
+        let hint = match is_schema {
+            true => format!(
+                "mend it and deploy again, or bring it back all the same: `cargo xtask rollback {} --dangerous-schema`",
+                plan.environment
+            ),
+            false => format!("nothing more is touched: look at it, then `cargo xtask rollback {}`", plan.environment),
+        };
+        Failure::new(Exit::Stuck, message).hint(hint).into()
+    }
+
+    /// A new session with the lock, when nobody else has taken it and no newer release was begun meanwhile.
+    pub(super) fn reconnect(&mut self) -> bool {
+        ui::warn("the session with the database was lost; trying to take the lock again");
+        let again = || -> Result<Session> {
+            let mut session = Session::open_within(self.target, &ledger::purpose("deploy"), PATIENCE)?;
+            lock::take(&mut session, Protects::Release, Duration::ZERO)?;
+            releases::end(&mut session, self.number, LOCK, "note", "taken again: the session was lost")?;
+            Ok(session)
+        };
+        match again() {
+            Ok(session) => {
+                self.session = session;
+                true
+            }
+            Err(error) => {
+                ui::warn(&format!("{error:#}"));
+                false
+            }
+        }
+    }
+
+    /// Applies the record of an earlier release again, at the wish of a person.
+    pub fn roll_back(mut self, plan: &Plan, release: &Release) -> Result<Exit> {
+        facts::note(self.world, self.number, State::Running, &release.artifact);
+        let mut gate = self.gate;
+        gate.is_sabotaged = false;
+        let result = self.step(ROLLOUT, |run, step| run.restore(ROLLOUT, release, step)).and_then(|render| {
+            let evidence = self.step(GATE, |run, step| gate::hold(run.engine, &render.units(), &gate, step))?;
+            self.outcome.insert("gate".to_owned(), evidence);
+            releases::begin(&mut self.session, self.number, RECORD, "")?;
+            self.note_schema()?;
+            self.close(State::Verified)
+        });
+        match result {
+            Ok(()) => {
+                facts::note(self.world, self.number, State::Verified, &release.artifact);
+                self.after(plan);
+                ui::say(&format!(
+                    "release {} runs again in `{}`, as release {}",
+                    release.content(),
+                    plan.environment,
+                    self.number
+                ));
+                Ok(Exit::Done)
+            }
+            Err(error) => {
+                exit::report(&error);
+                self.outcome.insert("message".to_owned(), json!(redact::mask(&format!("{error:#}"))));
+                Err(self.stuck(plan, "the rollback did not succeed", Some(&error)))
+            }
+        }
+    }
+
+    /// Goes on with a rollback in which an earlier run of this release was killed.
+    pub fn resume_rollback(self, plan: &Plan) -> Result<Exit> {
+        let failure = Failure::failed(format!("release {} had failed, and its rollback was interrupted", self.number));
+        self.go_back(plan, failure.into())
+    }
+}
