@@ -82,6 +82,12 @@ impl Bench {
         self.ask_at(&self.server, &format!("create database {name}"));
         self.url.replace(&self.name, &name)
     }
+    /// A session that runs these statements while the test goes on; it is ended with the value.
+    pub(crate) fn spawn(&self, sql: &str) -> Background {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["--no-psqlrc", "-XAtq", "-d", &self.url, "-c", sql]).current_dir("/");
+        Background(psql.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap())
+    }
     pub(crate) fn migration(&self, name: &str, sql: &str) {
         self.sandbox.write(format!("database/migrations/pending/{name}.sql"), sql);
     }
@@ -94,6 +100,15 @@ impl Bench {
         let rows = all["migrations"].as_array().unwrap().iter();
         let rows = rows.map(|row| format!("{} {}", row["version"].as_str().unwrap(), row["state"].as_str().unwrap()));
         rows.collect::<Vec<_>>().join(", ")
+    }
+}
+
+pub(crate) struct Background(std::process::Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _killed = self.0.kill();
+        let _waited = self.0.wait();
     }
 }
 

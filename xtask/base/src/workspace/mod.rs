@@ -219,7 +219,8 @@ impl Workspace {
 pub fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
     let mut paths: Vec<Utf8PathBuf> = entries.map(|entry| entry.path().to_owned()).collect();
-    paths.sort();
+    // By text, not part by part: they differ in their last part only.
+    paths.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     paths
 }
 

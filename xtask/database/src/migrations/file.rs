@@ -25,7 +25,7 @@ pub struct Migration {
     pub sha256: String,
     pub raw_sha256: String,
     /// Already read, for a file that includes others: its hash needs them.
-    pub(super) script: Option<Script>,
+    pub(super) script: Option<Box<Script>>,
 }
 
 impl Migration {
@@ -148,7 +148,7 @@ fn read_content(workspace: &Workspace, path: &Utf8Path, version: String, name: S
         if let Some(included) = script.included_sha256() {
             migration.sha256 = hash::sha256(format!("{}\n{included}", migration.sha256));
         }
-        migration.script = Some(script);
+        migration.script = Some(Box::new(script));
     }
     Ok(migration)
 }
