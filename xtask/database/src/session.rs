@@ -130,7 +130,7 @@ impl Session {
         let major = session.value("select current_setting('server_version_num')::int / 10000").map_err(|error| {
             Failure::cannot_tell(format!("{} does not answer: {error:#}", target.describe())).hint(hint)
         })?;
-        target.check_client(major.parse().unwrap_or(0))?;
+        target.note_server(major.parse().unwrap_or(0))?;
         Ok(session)
     }
 

@@ -96,7 +96,8 @@ impl Scratch {
 
     /// pg_restore, all or nothing to the caller: an error ends it.
     pub fn load(&self, backup: &Backup, jobs: u32, step: &Step) -> Result<()> {
-        pg_restore(&self.target, &backup.folder.join(DUMP), jobs, self.keep_owners, step)
+        let made_with = backup.usable()?.client_major();
+        pg_restore(&self.target, (&backup.folder.join(DUMP), made_with), jobs, self.keep_owners, step)
     }
 
     /// Compares what is there now with the manifest, table by table. Exit 1 when it differs. False when another version of
@@ -205,7 +206,7 @@ pub fn load_into(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Re
     step.detail("the backup's files");
     manifest::check(&backup.folder, manifest)?;
     step.detail("pg_restore");
-    pg_restore(target, &backup.folder.join(DUMP), jobs, false, step)?;
+    pg_restore(target, (&backup.folder.join(DUMP), manifest.client_major()), jobs, false, step)?;
     let mut session = Session::open(target, &ledger::purpose("rehearsal"))?;
     session.execute("set client_min_messages = warning")?;
     session.execute("drop table if exists ops.release_step, ops.release, ops.release_key cascade")?;
@@ -213,25 +214,40 @@ pub fn load_into(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Re
     Ok(())
 }
 
-/// pg_restore of a folder into a database; the first error ends it.
-pub fn pg_restore(target: &Target, dump: &Utf8Path, jobs: u32, keep_owners: bool, step: &Step) -> Result<()> {
+/// pg_restore of a folder, and the major version of the pg_dump that wrote it, into a database; the first error ends it.
+pub fn pg_restore(
+    target: &Target,
+    (dump, made_with): (&Utf8Path, u32),
+    jobs: u32,
+    keep_owners: bool,
+    step: &Step,
+) -> Result<()> {
     // As a connection string: a plain name with a `=` in it would be read as one.
     let database = target.database.replace('\\', "\\\\").replace('\'', "\\'");
     let connection = guarded(target, "db restore");
     // Nobody reads it yet, and what makes it the database in use is written through to the disk with all before it.
     let options = format!("{} -c synchronous_commit=off", connection.get("PGOPTIONS").unwrap_or_default());
-    let mut restore =
-        connection.with("PGOPTIONS", options.trim()).apply(Cmd::new(target.program("pg_restore")?)).args([
-            "--format=directory",
-            "--no-password",
-            "--exit-on-error",
-            &format!("--jobs={jobs}"),
-            &format!("--dbname=dbname='{database}'"),
-        ]);
+    let tools = target.tools(made_with)?;
+    let mut restore = connection.with("PGOPTIONS", options.trim()).apply(Cmd::new(tools.program("pg_restore"))).args([
+        "--format=directory",
+        "--no-password",
+        &format!("--jobs={jobs}"),
+        &format!("--dbname=dbname='{database}'"),
+    ]);
     if !keep_owners {
         restore = restore.arg("--no-owner");
     }
-    restore.arg(dump).run(step)
+    if tools.major < 17 || target.server_major() >= 17 {
+        return restore.arg("--exit-on-error").arg(dump).run(step);
+    }
+    // From 17 on, pg_restore begins with a setting that older servers do not know, and cannot be told not to.
+    let restore = restore.env("LC_ALL", "C.UTF-8").arg(dump);
+    let output = restore.output()?;
+    let is_serious = |line: &str| line.starts_with("pg_restore: error: ") && !line.contains("\"transaction_timeout\"");
+    match output.code > 1 || output.stderr.lines().any(is_serious) {
+        true => Err(restore.failure(&output)),
+        false => Ok(()),
+    }
 }
 
 /// Notes beside the manifest that the backup was proven by a restore.
