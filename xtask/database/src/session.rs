@@ -103,6 +103,10 @@ impl Session {
     /// Connects. `purpose` becomes the application's name, by which leftovers of a killed run are found. A server that
     /// does not answer is exit 4.
     pub fn open(target: &Target, purpose: &str) -> Result<Session> {
+        Session::open_within(target, purpose, Duration::ZERO)
+    }
+
+    fn connect(target: &Target, purpose: &str) -> Result<(Session, u32)> {
         let connection = target.connection();
         // The server looks every second whether its client is still there, so that a killed run frees what it held.
         let options =
@@ -130,20 +134,21 @@ impl Session {
         let major = session.value("select current_setting('server_version_num')::int / 10000").map_err(|error| {
             Failure::cannot_tell(format!("{} does not answer: {error:#}", target.describe())).hint(hint)
         })?;
-        target.note_server(major.parse().unwrap_or(0))?;
-        Ok(session)
+        Ok((session, major.parse().unwrap_or(0)))
     }
 
     /// The same, trying again for as long as the server does not answer.
     pub fn open_within(target: &Target, purpose: &str, patience: Duration) -> Result<Session> {
-        let mut result = Session::open(target, purpose);
+        let mut result = Session::connect(target, purpose);
         os::wait_until(patience, || {
             if result.is_err() {
-                result = Session::open(target, purpose);
+                result = Session::connect(target, purpose);
             }
             result.is_ok()
         });
-        result
+        let (session, major) = result?;
+        target.note_server(major)?;
+        Ok(session)
     }
 
     /// Runs one statement and waits for its answer. Err only when the connection is lost.

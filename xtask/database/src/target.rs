@@ -208,21 +208,17 @@ impl Target {
     }
     /// The programs that dump and restore, of the server's version and at least `major`.
     pub fn tools(&self, major: u32) -> Result<Binaries> {
-        let least = major.max(self.server_major());
-        match &self.place {
-            Place::Embedded(cluster) => cluster.binaries(),
-            Place::Compose(_) => binaries::client(&self.workspace, &self.config, false),
-            Place::External(connection) => {
-                binaries::client(&self.workspace, &self.config, connection.may_leave_the_machine(), Some(least))
-            }
-        }
+        self.binaries(Some(major.max(self.server_major())))
     }
     fn client(&self) -> Result<Binaries> {
+        self.binaries(None)
+    }
+    fn binaries(&self, least: Option<u32>) -> Result<Binaries> {
+        let client = |needs_tls| binaries::client(&self.workspace, &self.config, needs_tls, least);
         match &self.place {
             Place::Embedded(cluster) => cluster.binaries(),
-            Place::External(connection) => {
-                binaries::client(&self.workspace, &self.config, connection.may_leave_the_machine(), None)
-            }
+            Place::Compose(_) => client(false),
+            Place::External(connection) => client(connection.may_leave_the_machine()),
         }
     }
 

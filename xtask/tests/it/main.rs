@@ -13,6 +13,7 @@ mod deploy_compose;
 mod deploy_killed;
 mod deploy_local;
 mod deployment;
+mod import;
 mod killed;
 mod migrate;
 mod migrate_external;
