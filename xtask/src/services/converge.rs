@@ -98,9 +98,14 @@ pub fn taken_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a
     findings
 }
 
-/// Carries the plan out and waits until every service of it is ready. Each waits for `may_begin` first: false when what it
-/// is made from failed, which is told elsewhere. The first failure is returned, after all others have come to their end.
-pub fn execute(
+/// Carries the plan out and waits until every service of it is ready. The first failure is returned, after all others have
+/// come to their end.
+pub fn execute(stack: &Stack<'_>, items: &[Item<'_>], wait: Duration) -> Result<()> {
+    execute_when(stack, items, wait, &|_| true)
+}
+
+/// The same, where each waits for `may_begin` first: false when what it is made from failed, which is told elsewhere.
+pub fn execute_when(
     stack: &Stack<'_>,
     items: &[Item<'_>],
     wait: Duration,

@@ -256,7 +256,7 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
     }
     let is_asked = |service: &Service| restart && (names.is_empty() || names.contains(&service.name));
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &is_asked)?;
-    converge::execute(&stack, &items, wait, &|_| true)
+    converge::execute(&stack, &items, wait)
 }
 
 /// Starts the services of a stack of which none runs, each as soon as `there` has what it is made from and, where it wants
@@ -276,7 +276,7 @@ pub fn start_as_it_comes(world: &World<'_>, there: &Outcomes, wait: Duration) ->
         let database = wants_database(&[service]).then(|| DATABASE.to_owned());
         there.wait(parts.chain(database))
     };
-    converge::execute(&stack, &items, wait, &may_begin)?;
+    converge::execute_when(&stack, &items, wait, &may_begin)?;
     Ok(true)
 }
 

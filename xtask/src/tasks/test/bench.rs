@@ -76,7 +76,7 @@ impl<'a> Bench<'a> {
         let builder = Builder::new(self.workspace, &components);
         let units =
             chosen.iter().map(|service| Ok((*service, stack.unit(service, &builder)?))).collect::<Result<Vec<_>>>()?;
-        converge::execute(&stack, &converge::plan(&stack, units, false), READY, &|_| true)?;
+        converge::execute(&stack, &converge::plan(&stack, units, false), READY)?;
         let mut variables: BTreeMap<String, String> = BTreeMap::new();
         for service in chosen {
             variables.insert(service.url_variable(), stack.url(service));
