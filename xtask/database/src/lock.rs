@@ -57,7 +57,8 @@ pub fn take(session: &mut Session, what: Protects, patience: Duration) -> Result
             let failure = Failure::busy(format!("the database is locked by another run: {holder}"));
             return Err(failure.hint("wait until it ends, or give it time with --lock-wait SECONDS").into());
         }
-        if !told {
+        // A session that has just ended is gone within moments; nobody need know.
+        if !told && started.elapsed() >= PAUSE {
             ui::say(&format!("waiting for the lock of {holder}"));
             told = true;
         }

@@ -18,6 +18,7 @@ mod killed;
 mod migrate;
 mod migrate_external;
 mod migrate_killed;
+mod migrate_proven;
 mod sandbox;
 mod secrets;
 mod services;
