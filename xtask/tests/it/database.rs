@@ -93,8 +93,11 @@ impl Bench {
     }
     /// A session that runs these statements while the test goes on; it is ended with the value.
     pub(crate) fn spawn(&self, sql: &str) -> Background {
+        self.spawn_at(&self.url, sql)
+    }
+    pub(crate) fn spawn_at(&self, url: &str, sql: &str) -> Background {
         let mut psql = Command::new(&self.psql);
-        psql.args(["--no-psqlrc", "-XAtq", "-d", &self.url, "-c", sql]).current_dir("/");
+        psql.args(["--no-psqlrc", "-XAtq", "-d", url, "-c", sql]).current_dir("/");
         Background(psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
     /// An idle session that holds what these statements take, until the value is dropped.

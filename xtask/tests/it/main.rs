@@ -19,6 +19,7 @@ mod migrate;
 mod migrate_external;
 mod migrate_killed;
 mod migrate_proven;
+mod migrate_traps;
 mod sandbox;
 mod secrets;
 mod services;
