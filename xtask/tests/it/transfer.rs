@@ -279,3 +279,32 @@ fn what_no_migration_made_is_told() {
     let left = "select count(*) from pg_database where datname like 'xtask_diff_%'";
     assert_eq!(bench.ask(left), "0", "a scratch database was left behind");
 }
+
+#[test]
+fn what_a_restore_writes_in_another_way_is_no_difference() {
+    let Some(bench) = bench("what_a_restore_writes_in_another_way_is_no_difference") else { return };
+    bench.sandbox.write("database/backups/backup-policy.md", crate::backup::POLICY);
+    bench.migration(
+        "2_words",
+        "create table t.words (a varchar(9) check (a = any (array['x', 'y']::varchar[])), b varchar(9) default 'n'::varchar);
+        create index words_a on t.words (a) where a = any (array['x'::varchar, 'y']);
+        create view t.w as select a from t.words where a in ('x', 'y');\n",
+    );
+    bench.xtask("migrate").exits(0);
+    bench.xtask("db backup").exits(0);
+    let written =
+        "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 't.words'::regclass and contype = 'c'";
+    let before = bench.ask(written);
+    bench.xtask("db restore latest --yes").exits(0);
+    assert_ne!(bench.ask(written), before, "PostgreSQL writes it as before, so this proves nothing");
+    bench.xtask("db diff").exits(0).says("nothing differs");
+    // What does differ is told, also where it is written in another way as well.
+    bench.ask("alter table t.words alter b set default 'm'::varchar");
+    bench.ask("update pg_index set indisvalid = false where indexrelid = 't.words_a'::regclass");
+    let found = bench.xtask("db diff --json").exits(3).json();
+    let objects: Vec<&str> =
+        found["differences"].as_array().unwrap().iter().map(|one| one["object"].as_str().unwrap()).collect();
+    assert_eq!(objects, ["t.words.b", "t.words_a"]);
+    let kept = bench.ask(&format!("select datname from pg_database where datname like '{}\\_\\_old%'", bench.name));
+    bench.ask_at(&bench.server, &format!("drop database \"{kept}\""));
+}
