@@ -161,6 +161,10 @@ fn a_ledger_edited_by_hand_is_noticed_and_repaired_on_demand() {
     bench.xtask("migrate repair --plan").exits(3);
     bench.xtask("migrate repair").exits(0);
     bench.xtask("migrate").exits(0).says("nothing to do");
+    bench.ask("drop table ops.migration_event");
+    bench.xtask("migrate").exits(3).says("the ledger has no history").says("cargo xtask migrate repair");
+    bench.xtask("migrate repair").exits(0);
+    bench.xtask("migrate").exits(0).says("nothing to do");
     // An edited file of dev, and one that is gone.
     bench.migration("2_b", "create table b (); -- edited\n");
     bench.xtask("migrate").exits(3).says("cargo xtask db reset").says("migrate repair");

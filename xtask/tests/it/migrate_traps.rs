@@ -35,10 +35,11 @@ fn psql_is_told_nothing_by_files_or_by_its_user() {
     bench.migration(
         "1_a",
         "\\set ON_ERROR_STOP on\n\\restrict abc\ncreate table a (v text);\ninsert into a values (':USER'), ((array['x','y'])[1:1]::text), \
-         ('a' /* :HOST */ || $$:DBNAME$$);\n\\unrestrict abc\ninsert into a select v from (select 'b'::text as v) t -- :PORT",
+         ('a' /* :HOST */ || $$:DBNAME$$);\n\\unrestrict abc\ninsert into a select ((array['p','q','r'])[1:PORT])::text from (select 2 as port) t;\n\
+         insert into a select v from (select 'b'::text as v) t -- :PORT",
     );
     bench.xtask("migrate").exits(0).says_nothing_of("of the person");
-    assert_eq!(bench.ask("select string_agg(v, ' ' order by v) from a"), ":USER a:DBNAME b {x}");
+    assert_eq!(bench.ask("select string_agg(v, ' ' order by v) from a"), ":USER a:DBNAME b {p,q} {x}");
 }
 
 #[test]
