@@ -177,8 +177,11 @@ fn a_restore_equals_the_moment_of_the_backup() {
     bench.fill(60_000);
     bench.ask(
         "create schema ops; create table ops.identity (only_row boolean primary key, environment text not null); \
-         insert into ops.identity values (true, 'dev'); create table ops.release (id int primary key, what text); \
-         insert into ops.release values (1, 'of the backup'); \
+         insert into ops.identity values (true, 'dev'); create table ops.release (number bigint primary key, what text); \
+         create table ops.release_step (id bigint generated always as identity primary key, \
+         release bigint not null references ops.release, step text); \
+         create table ops.release_key (only_row boolean primary key, key text); \
+         insert into ops.release values (1, 'of the backup'); insert into ops.release_step (release, step) values (1, 'a'); \
          alter database current_database_name set search_path to app, public"
             .replace("current_database_name", &bench.name)
             .as_str(),
@@ -189,14 +192,20 @@ fn a_restore_equals_the_moment_of_the_backup() {
     // The snapshot is taken within the first moments; rows that come and go later are none of its business.
     let id = wait_and_change(&bench, run);
     assert_ne!(bench.content("app.note"), before[0]);
-    bench.ask("insert into ops.release values (2, 'since')");
+    bench.ask(
+        "insert into ops.release values (2, 'since'); insert into ops.release_step (release, step) values (2, 'b'), (2, 'c'); \
+         insert into ops.release_key values (true, 'k')",
+    );
 
     bench.sandbox.xtask(&format!("db restore {id}")).exits(3).says("not confirmed");
     let result =
-        bench.sandbox.xtask(&format!("db restore {id} --yes --json")).exits(0).says("1 tables of releases").json();
+        bench.sandbox.xtask(&format!("db restore {id} --yes --json")).exits(0).says("3 tables of releases").json();
     let after = [bench.content("app.note"), bench.content("app.big"), bench.content("app.notes")];
     assert_eq!(after, before);
-    assert_eq!(bench.ask("select string_agg(what, ',' order by id) from ops.release"), "of the backup,since");
+    let releases = "select string_agg(what || step, ',' order by id) || key from ops.release_step \
+                    join ops.release on number = release, ops.release_key group by key";
+    assert_eq!(bench.ask(releases), "of the backupa,sinceb,sinceck");
+    assert_eq!(bench.ask("insert into ops.release_step (release, step) values (2, 'd') returning id"), "4");
     assert_eq!(bench.ask("show search_path"), "app, public");
     assert_eq!(bench.ask("insert into app.note (body) values ('x') returning id"), "2001");
     let kept = result["kept"].as_str().unwrap();
