@@ -1,4 +1,5 @@
-"""`db backup` and `db restore` against bare pg_dump and createdb with pg_restore with the same number of jobs, on 100 MB.
+"""`db backup` and `db restore` against bare pg_dump and createdb with pg_restore, with the same number of jobs and the same
+compression, on 100 MB.
 
 A backup also holds the content of every table and the hash of every file, and is written through to the disk; all of
 that is in its time. A restore checks the files, compares every table and makes statistics: these are timed apart.
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 JOBS = 2
+# As `db backup` has it; pg_dump's default takes half as long again for some percent fewer bytes.
+COMPRESSION = 4
 ROUNDS = 5
 LIMIT = 1.15
 FILL = """
@@ -52,7 +55,7 @@ def measure(tree: Path, env: dict, record) -> None:
 
     def bare_dump() -> float:
         shutil.rmtree(dump, ignore_errors=True)
-        return bare("pg_dump", "-Fd", f"-j{JOBS}", "-f", str(dump), database)
+        return bare("pg_dump", "-Fd", f"-j{JOBS}", f"--compress={COMPRESSION}", "-f", str(dump), database)
 
     def bare_restore() -> float:
         bare("psql", "-Xqc", "drop database if exists bare")

@@ -319,10 +319,11 @@ xflags::xflags! {
             }
             /// Run pending migrations on a scratch copy with data; report locks, rewrites, WAL and time
             ///
-            /// Exit 3 when they cost more than the environment's budget in config/services/database.yaml.
+            /// Without --data on the environment's last verified backup, where there is one, else on a copy of dev's
+            /// database. Exit 3 when they cost more than the environment's budget in config/services/database.yaml.
             cmd migrate-measure {
-                /// A database of dev's server to copy instead of dev's own, such as a restored backup
-                optional --data database: String
+                /// Other data: `backup`, `backup:ID`, or a database of dev's server
+                optional --data data: String
                 /// One object: {environment, data, migrations: [{version, name, statements, tables}], exceeded}
                 optional --json
             }

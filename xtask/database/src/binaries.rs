@@ -78,11 +78,14 @@ pub fn for_cluster(workspace: &Workspace, config: &Database, made_with: Option<u
     })
 }
 
-/// The newest psql for a server elsewhere. The embedded one is built without TLS, so it counts only where none is needed.
-pub fn client(workspace: &Workspace, config: &Database, needs_tls: bool) -> Result<Binaries> {
-    let mut found = on_machine(&["psql"]);
+/// The programs for a server elsewhere: the oldest that are at least of version `least`, where that is given, else the
+/// newest. The embedded ones are built without TLS, so they count only where none is needed.
+pub fn client(workspace: &Workspace, config: &Database, needs_tls: bool, least: Option<u32>) -> Result<Binaries> {
+    let mut found = on_machine(if least.is_some() { &["psql", "pg_dump", "pg_restore"] } else { &["psql"] });
     found.extend(embedded(workspace, config).filter(|_| !needs_tls));
-    found.into_iter().max_by_key(|binaries| binaries.major).ok_or_else(|| {
+    found.sort_by_key(|binaries| binaries.major);
+    let fits = least.and_then(|least| found.iter().find(|binaries| binaries.major >= least).cloned());
+    fits.or_else(|| found.pop()).ok_or_else(|| {
         let what = if needs_tls { "no psql with TLS is installed" } else { "no psql is installed" };
         let hint = "install PostgreSQL's client (Debian: apt-get install postgresql-client)";
         Failure::cannot_tell(what).hint(hint).into()

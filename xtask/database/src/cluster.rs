@@ -68,6 +68,10 @@ impl Cluster {
     pub fn answers(&self) -> bool {
         self.is_ours() && probe::probe(&self.socket_folder(), OWNER, OWNER).is_up()
     }
+    /// True when it takes the owner's sessions in a database right now.
+    pub fn serves(&self, database: &str) -> bool {
+        self.is_ours() && probe::probe(&self.socket_folder(), OWNER, database).is_welcome()
+    }
     /// The programs that serve it, or would; nothing is downloaded. Exit 4 when there are none.
     pub fn binaries(&self) -> Result<Binaries> {
         binaries::ready(&self.workspace, &self.config, self.made_with()).ok_or_else(|| {

@@ -80,7 +80,7 @@ impl Served {
 /// this machine has none that serves.
 pub fn prepare(workspace: &Workspace, target: &Target, served: &Served, step: &Step) -> Result<()> {
     let config = &target.config;
-    if binaries::client(workspace, config, false).map_or(0, |client| client.major) < config.embedded_major() {
+    if binaries::client(workspace, config, false, None).map_or(0, |client| client.major) < config.embedded_major() {
         binaries::for_cluster(workspace, config, None, step)?;
     }
     step.detail("roles");

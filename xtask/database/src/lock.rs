@@ -57,7 +57,8 @@ pub fn take(session: &mut Session, what: Protects, patience: Duration) -> Result
             let failure = Failure::busy(format!("the database is locked by another run: {holder}"));
             return Err(failure.hint("wait until it ends, or give it time with --lock-wait SECONDS").into());
         }
-        if !told {
+        // A session that has just ended is gone within moments; nobody need know.
+        if !told && started.elapsed() >= PAUSE {
             ui::say(&format!("waiting for the lock of {holder}"));
             told = true;
         }
@@ -66,14 +67,19 @@ pub fn take(session: &mut Session, what: Protects, patience: Duration) -> Result
     Ok(())
 }
 
-/// `held as …` for a statement that must fail (22012) when the lock is lost: with it `from held where yes = 1`. The lock
-/// is held twice, so giving it back once says whether it is still there.
-pub fn held(what: Protects) -> String {
+/// A statement that fails (22012) when the lock is lost. The lock is held twice, so giving it back once says whether it is
+/// still there.
+pub fn proof(what: Protects) -> String {
     let lock = what.number();
     format!(
-        "held as materialized (select 1 / (case when pg_catalog.pg_advisory_unlock({lock}) \
-         then pg_catalog.pg_try_advisory_lock({lock}) else false end)::int as yes)"
+        "select 1 / (case when pg_catalog.pg_advisory_unlock({lock}) \
+         then pg_catalog.pg_try_advisory_lock({lock}) else false end)::int as yes"
     )
+}
+
+/// The same as a part of a statement, `held as …`; with it `from held where yes = 1`.
+pub fn held(what: Protects) -> String {
+    format!("held as materialized ({})", proof(what))
 }
 
 /// True when anybody holds it right now.

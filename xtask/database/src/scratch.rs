@@ -138,16 +138,24 @@ fn sweep(server: &Target) -> Result<()> {
 }
 
 fn copy(from: &Target, to: &Target) -> Result<()> {
+    copy_with(from, to, &[])
+}
+
+/// Makes in an empty database what another one has, but for its rows, whoever owns it and may use it. As PostgreSQL writes
+/// it then, it is written by every later dump.
+pub fn copy_schema(from: &Target, to: &Target) -> Result<()> {
+    copy_with(from, to, &["--schema-only", "--no-owner", "--no-privileges", "--exclude-schema=ops"])
+}
+
+fn copy_with(from: &Target, to: &Target, options: &[&str]) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("xtask-copy-{}-{}", std::process::id(), os::random_hex(4)?));
     let folder = camino::Utf8PathBuf::from_path_buf(folder)
         .map_err(|path| anyhow::anyhow!("`{}` is not UTF-8", path.display()))?;
     let dump =
         base::tools::Cmd::new(from.program("pg_dump")?).args(["-Fd", "-j", "2", "-Z", "0", "-f", folder.as_str()]);
-    let restore = base::tools::Cmd::new(to.program("pg_restore")?);
-    let restore = restore.args(["-j", "2", "-e", "-d", &to.database]);
-    // The roles of a server that others run are not here.
-    let restore = if from.is_ours() { restore } else { restore.args(["--no-owner", "--no-privileges"]) };
-    let restore = restore.arg(&folder);
+    let dump = dump.args(options);
+    let restore =
+        base::tools::Cmd::new(to.program("pg_restore")?).args(["-j", "2", "-e", "-d", &to.database, folder.as_str()]);
     let result = (|| {
         for cmd in [from.connection().apply(dump), to.connection().apply(restore)] {
             let output = cmd.output()?;

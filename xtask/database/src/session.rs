@@ -3,7 +3,10 @@
 //!
 //! psql reads from a pipe. Behind each statement it is told to print a mark on both of its streams, with the statement's
 //! outcome; what stands between two marks is the answer. It never sees a command of the user's (`\q`, `\c`, `\!`), and
-//! no text of the user's is put together with ours.
+//! no text of the user's is put together with ours. Many statements at once, and the next before the last one's answer, are
+//! [`batch`]'s.
+
+mod batch;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin};
@@ -19,6 +22,8 @@ use super::sql::lexer;
 use super::target::Target;
 use base::tools::{Cmd, os};
 use base::ui::Failure;
+
+pub use batch::Batch;
 
 /// An error of the server, in its own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,6 +103,10 @@ impl Session {
     /// Connects. `purpose` becomes the application's name, by which leftovers of a killed run are found. A server that
     /// does not answer is exit 4.
     pub fn open(target: &Target, purpose: &str) -> Result<Session> {
+        Session::open_within(target, purpose, Duration::ZERO)
+    }
+
+    fn connect(target: &Target, purpose: &str) -> Result<(Session, u32)> {
         let connection = target.connection();
         // The server looks every second whether its client is still there, so that a killed run frees what it held.
         let options =
@@ -125,32 +134,33 @@ impl Session {
         let major = session.value("select current_setting('server_version_num')::int / 10000").map_err(|error| {
             Failure::cannot_tell(format!("{} does not answer: {error:#}", target.describe())).hint(hint)
         })?;
-        target.check_client(major.parse().unwrap_or(0))?;
-        Ok(session)
+        Ok((session, major.parse().unwrap_or(0)))
     }
 
     /// The same, trying again for as long as the server does not answer.
     pub fn open_within(target: &Target, purpose: &str, patience: Duration) -> Result<Session> {
-        let mut result = Session::open(target, purpose);
+        let mut result = Session::connect(target, purpose);
         os::wait_until(patience, || {
             if result.is_err() {
-                result = Session::open(target, purpose);
+                result = Session::connect(target, purpose);
             }
             result.is_ok()
         });
-        result
+        let (session, major) = result?;
+        target.note_server(major)?;
+        Ok(session)
     }
 
     /// Runs one statement and waits for its answer. Err only when the connection is lost.
     pub fn run(&mut self, statement: &str) -> Result<Answer> {
         self.send(&Input::Statement(statement));
-        self.receive(true)
+        self.receive()
     }
 
     /// Runs a COPY … FROM STDIN with its data.
     pub fn copy(&mut self, statement: &str, data: &str) -> Result<Answer> {
         self.send(&Input::Copy { statement, data });
-        self.receive(true)
+        self.receive()
     }
 
     /// Runs a COPY … FROM STDIN with whatever `fill` writes, in the text format; nothing of it is kept in memory. An
@@ -158,7 +168,7 @@ impl Session {
     pub fn copy_from(&mut self, statement: &str, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Answer> {
         let begin = format!("{COPY_BEGINS}{}", closed(statement));
         let mut marks = String::new();
-        self.put_marks(&mut marks, true);
+        self.put_marks(&mut marks);
         let mut stream = std::io::BufWriter::with_capacity(64 * 1024, &mut self.stdin);
         let filled = stream.write_all(begin.as_bytes()).map_err(anyhow::Error::from).and_then(|()| fill(&mut stream));
         // The COPY is ended in any case, so that psql is left in a state one knows; a line begun is one too few or bad.
@@ -166,7 +176,7 @@ impl Session {
         // A psql that is gone is told by the answer.
         let _sent = stream.write_all(end.as_bytes()).and_then(|()| stream.flush());
         drop(stream.into_parts());
-        let answer = self.receive(true);
+        let answer = self.receive();
         match filled {
             // psql has ended, after an error of the server: its last words say which.
             Err(error) if !is_broken_pipe(&error) => Err(error),
@@ -179,7 +189,7 @@ impl Session {
     pub fn copy_to(&mut self, statement: &str, sink: &mut dyn Write) -> Result<Answer> {
         self.flow.is_bounded.store(true, Ordering::Relaxed);
         self.send(&Input::Statement(statement));
-        let answer = self.receive_into(true, Some(sink));
+        let answer = self.receive_into(Some(sink));
         self.flow.is_bounded.store(false, Ordering::Relaxed);
         answer
     }
@@ -189,20 +199,10 @@ impl Session {
     pub fn run_all(&mut self, statements: &[&str]) -> Result<Vec<Answer>> {
         let mut text = String::new();
         for statement in statements {
-            self.put(&mut text, &Input::Statement(statement), true);
+            self.put(&mut text, &Input::Statement(statement));
         }
         self.write(&text);
-        statements.iter().map(|_| self.receive(true)).collect()
-    }
-
-    /// The same where nobody wants the rows, which saves psql a line for each statement.
-    pub fn run_blind(&mut self, statements: &[&str]) -> Result<Vec<Answer>> {
-        let mut text = String::new();
-        for (index, statement) in statements.iter().enumerate() {
-            self.put(&mut text, &Input::Statement(statement), index + 1 == statements.len());
-        }
-        self.write(&text);
-        (1..=statements.len()).map(|number| self.receive(number == statements.len())).collect()
+        statements.iter().map(|_| self.receive()).collect()
     }
 
     /// Runs a statement of our own, which must succeed; its rows.
@@ -226,7 +226,7 @@ impl Session {
 
     fn send(&mut self, input: &Input<'_>) {
         let mut text = String::new();
-        self.put(&mut text, input, true);
+        self.put(&mut text, input);
         self.write(&text);
     }
 
@@ -235,8 +235,8 @@ impl Session {
         let _sent = self.stdin.write_all(text.as_bytes()).and_then(|()| self.stdin.flush());
     }
 
-    /// A statement and the marks behind it: on stderr always, on stdout where the rows before it are wanted.
-    fn put(&mut self, text: &mut String, input: &Input<'_>, with_rows: bool) {
+    /// A statement and the marks behind it.
+    fn put(&mut self, text: &mut String, input: &Input<'_>) {
         match input {
             Input::Statement(statement) => text.push_str(&closed(statement)),
             Input::Copy { statement, data } => {
@@ -249,44 +249,39 @@ impl Session {
                 text.push_str(COPY_ENDS);
             }
         }
-        self.put_marks(text, with_rows);
+        self.put_marks(text);
     }
 
-    fn put_marks(&mut self, text: &mut String, with_rows: bool) {
+    fn put_marks(&mut self, text: &mut String) {
         self.count += 1;
         let mark = format!("{}-{}", self.mark, self.count);
         text.push_str(&format!(
-            "\\if :ERROR\n\\warn {mark}-v\n\\errverbose\n\\endif\n\\warn {mark} :ERROR :SQLSTATE\n"
+            "\\if :ERROR\n\\warn {mark}-v\n\\errverbose\n\\endif\n\\warn {mark} :ERROR :SQLSTATE\n\\echo {mark}\n"
         ));
-        if with_rows {
-            text.push_str(&format!("\\echo {mark}\n"));
-        }
     }
 
-    fn receive(&mut self, with_rows: bool) -> Result<Answer> {
-        self.receive_into(with_rows, None)
+    fn receive(&mut self) -> Result<Answer> {
+        self.receive_into(None)
     }
 
     /// Rows go to `sink` where there is one, else into the answer.
-    fn receive_into(&mut self, with_rows: bool, mut sink: Option<&mut dyn Write>) -> Result<Answer> {
+    fn receive_into(&mut self, mut sink: Option<&mut dyn Write>) -> Result<Answer> {
         // Marks are numbered, but answers come in order: whatever mark of ours comes next ends this answer.
         let mut answer = Answer::default();
-        if with_rows {
-            loop {
-                let Ok(line) = self.stdout.recv() else { return self.last_words(answer) };
-                self.flow.waiting.fetch_sub(line.len(), Ordering::Relaxed);
-                if line.starts_with(&self.mark) {
-                    break;
+        loop {
+            let Ok(line) = self.stdout.recv() else { return self.last_words(answer) };
+            self.flow.waiting.fetch_sub(line.len(), Ordering::Relaxed);
+            if line.starts_with(&self.mark) {
+                break;
+            }
+            match &mut sink {
+                Some(sink) => {
+                    sink.write_all(line.as_bytes())?;
+                    sink.write_all(b"\n")?;
                 }
-                match &mut sink {
-                    Some(sink) => {
-                        sink.write_all(line.as_bytes())?;
-                        sink.write_all(b"\n")?;
-                    }
-                    None => {
-                        answer.rows.push_str(&line);
-                        answer.rows.push('\n');
-                    }
+                None => {
+                    answer.rows.push_str(&line);
+                    answer.rows.push('\n');
                 }
             }
         }
@@ -297,7 +292,6 @@ impl Session {
                 Ok(line) if line.starts_with(&self.mark) && line.ends_with("-v") => verbose = Some(Vec::new()),
                 Ok(line) if line.starts_with(&self.mark) => break line,
                 Ok(line) => verbose.as_mut().unwrap_or(&mut lines).push(line),
-                Err(_) if !with_rows => return self.last_words(Answer { notices: lines, ..answer }),
                 Err(_) => {
                     let last = lines.iter().rfind(|line| !line.trim().is_empty()).cloned();
                     return Err(last.map_or_else(|| self.lost(), |line| lost(&line)));

@@ -1,9 +1,12 @@
 //! What DATABASE_ADMIN_URL means for an environment: where its database is and how a client gets there.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use super::binaries;
+use super::binaries::{self, Binaries};
 use super::cluster::{Change, Cluster};
 use super::compose::{self, Served};
 use super::url::{self, Connection};
@@ -36,6 +39,8 @@ pub struct Target {
     place: Place,
     /// DATABASE_URL, where the environment has one.
     service_url: Option<String>,
+    /// The server's major version, once a session has asked; 0 before.
+    server_major: Arc<AtomicU32>,
 }
 
 impl Target {
@@ -65,7 +70,7 @@ impl Target {
         };
         let service_url = environment.get(SERVICE).map(str::to_owned);
         let (workspace, environment) = (workspace.clone(), name.clone());
-        Ok(Target { environment, database, config, workspace, place, service_url })
+        Ok(Target { environment, database, config, workspace, place, service_url, server_major: Arc::default() })
     }
 
     /// A database for a test run, whatever the environment's address: in a cluster of its own, fast and not durable.
@@ -79,6 +84,7 @@ impl Target {
             workspace: workspace.clone(),
             place: Place::Embedded(Box::new(cluster)),
             service_url: None,
+            server_major: Arc::default(),
         })
     }
 
@@ -191,38 +197,52 @@ impl Target {
         Cluster::for_test(workspace, &config, stack).remove()
     }
 
-    /// The psql to use: the server's own, or for an external one the newest there is ([`check_client`] compares it with
-    /// the server). Exit 4 when there is none.
-    ///
-    /// [`check_client`]: Target::check_client
+    /// The psql to use: the server's own, or for an external one the newest there is.
     pub fn psql(&self) -> Result<Utf8PathBuf> {
-        self.program("psql")
+        Ok(self.client()?.program("psql"))
     }
-    /// Another program of the same folder: pg_dump, pg_restore.
+    /// A program that dumps or restores: of the server's version, else of the next one there is. A newer one may say what an
+    /// older server does not understand.
     pub fn program(&self, name: &str) -> Result<Utf8PathBuf> {
-        Ok(self.client()?.program(name))
+        Ok(self.tools(0)?.program(name))
     }
-    fn client(&self) -> Result<binaries::Binaries> {
+    /// The programs that dump and restore, of the server's version and at least `major`.
+    pub fn tools(&self, major: u32) -> Result<Binaries> {
+        self.binaries(Some(major.max(self.server_major())))
+    }
+    fn client(&self) -> Result<Binaries> {
+        self.binaries(None)
+    }
+    fn binaries(&self, least: Option<u32>) -> Result<Binaries> {
+        let client = |needs_tls| binaries::client(&self.workspace, &self.config, needs_tls, least);
         match &self.place {
             Place::Embedded(cluster) => cluster.binaries(),
-            Place::Compose(_) => binaries::client(&self.workspace, &self.config, false),
-            Place::External(connection) => {
-                binaries::client(&self.workspace, &self.config, connection.may_leave_the_machine())
-            }
+            Place::Compose(_) => client(false),
+            Place::External(connection) => client(connection.may_leave_the_machine()),
         }
     }
 
-    /// Refuses (exit 4) a client that is older than the server: pg_dump would not work, and psql would not know all.
-    pub fn check_client(&self, server_major: u32) -> Result<()> {
+    /// The server's major version; 0 as long as no session was opened.
+    pub fn server_major(&self) -> u32 {
+        self.server_major.load(Ordering::Relaxed)
+    }
+    /// Notes the server's version, and refuses (exit 4) a client that is older: pg_dump would not work, and psql would not
+    /// know all.
+    pub fn note_server(&self, major: u32) -> Result<()> {
+        self.server_major.store(major, Ordering::Relaxed);
+        self.check_client(major)
+    }
+    /// Refuses (exit 4) a client that is older than what it has to understand.
+    pub fn check_client(&self, major: u32) -> Result<()> {
         let client = self.client()?;
-        if client.major >= server_major {
+        if client.major >= major {
             return Ok(());
         }
         let message = format!(
-            "the server of `{}` is PostgreSQL {server_major}, the newest client here ({}) is {}",
+            "the server of `{}` is PostgreSQL {major}, the newest client here ({}) is {}",
             self.environment, client.bin, client.version
         );
-        let hint = format!("install its client (Debian: apt-get install postgresql-client-{server_major})");
+        let hint = format!("install its client (Debian: apt-get install postgresql-client-{major})");
         Err(Failure::cannot_tell(message).hint(hint).into())
     }
 

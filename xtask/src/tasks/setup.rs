@@ -6,12 +6,13 @@ use anyhow::Result;
 
 use super::services::{DEV, World};
 use crate::services::converge;
+use crate::services::outcomes::Outcomes;
 use crate::services::stack::Stack;
 use crate::tools::Cmd;
 use crate::tools::cmd::quote;
 use crate::tools::files::Lock;
 use crate::ui::{self, Exit, Failure, Style};
-use crate::workspace::service::Services;
+use crate::workspace::service::{DATABASE, Services};
 use crate::workspace::{Environment, Workspace, environment};
 use database::Target;
 
@@ -19,7 +20,7 @@ use database::Target;
 const READY: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Runs in this order: tools checked; .env.dev made; side by side the dependencies of services, the database (unpacked,
-/// started, migrated, seeded) and cargo's crates; services built and started; health; the next steps.
+/// started, migrated, seeded), cargo's crates, and each service as soon as what it needs is there; health; the next steps.
 pub fn run(workspace: &Workspace) -> Result<Exit> {
     let started = Instant::now();
     super::doctor::preflight(workspace)?;
@@ -37,8 +38,9 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
     let environment = Environment::load(workspace, DEV)?;
     let world = World { workspace, services, environment };
 
-    side_by_side(&world)?;
-    super::services::bring_up(&world, &[], false, READY)?;
+    if !side_by_side(&world)? {
+        super::services::bring_up(&world, &[], false, READY)?;
+    }
 
     let report = super::health::look_here(workspace, &world.services, &world.environment)?;
     ui::say("");
@@ -51,19 +53,28 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What does not depend on each other; every branch comes to its end before the first failure is returned.
-fn side_by_side(world: &World<'_>) -> Result<()> {
+/// What does not depend on each other; every branch comes to its end before the first failure is returned. False when the
+/// services were left as they are, because one ran already.
+fn side_by_side(world: &World<'_>) -> Result<bool> {
     let all: Vec<_> = world.services.all().iter().collect();
     let components = world.components(&all);
+    let there = Outcomes::default();
     let results = std::thread::scope(|scope| {
-        let crates = scope.spawn(|| fetch_crates(world.workspace));
-        let database = scope.spawn(|| database(world));
-        let build =
-            scope.spawn(|| super::build::bring_up_to_date(world.workspace, &components, super::build::RUN).map(|_| ()));
-        [crates, database, build]
+        let crates = scope.spawn(|| fetch_crates(world.workspace).map(|()| true));
+        let database = scope.spawn(|| {
+            let promise = there.promise([DATABASE]);
+            database(world)?;
+            promise.keep();
+            Ok(true)
+        });
+        let build = scope.spawn(|| {
+            super::build::bring_up_each(world.workspace, &components, super::build::RUN, &there).map(|_| true)
+        });
+        let services = scope.spawn(|| super::services::start_as_it_comes(world, &there, READY));
+        [crates, database, build, services]
             .map(|handle| handle.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())))
     });
-    ui::exit::all(results).map(|_| ())
+    Ok(ui::exit::all(results)?.into_iter().all(|done| done))
 }
 
 /// The crates that tests need beyond those this program was built from.

@@ -8,28 +8,34 @@ use std::time::Duration;
 use crate::backup::{Bench, wait_for};
 use crate::sandbox::{all_processes, free_port, is_alive, is_root, kill, skip, wait};
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
+pub(crate) const BIN: &str = "/usr/lib/postgresql/15/bin";
 /// Everything that means something in a URL, a shell or SQL.
 const PASSWORD: &str = "p@ss/w:rd %'x#?&=secret";
 const ENCODED: &str = "p%40ss%2Fw%3Ard%20%25%27x%23%3F%26%3Dsecret";
 
-struct Server {
+pub(crate) struct Server {
     folder: PathBuf,
     port: u16,
+    /// As a URL has it.
+    password: String,
 }
 
 impl Server {
     /// None, and a line that says so, where it cannot be had.
     fn new(test: &str) -> Option<Server> {
+        Server::with(test, PASSWORD, ENCODED)
+    }
+
+    pub(crate) fn with(test: &str, password: &str, encoded: &str) -> Option<Server> {
         if !Path::new(BIN).join("initdb").is_file() || !is_root() {
             skip(test, "it needs Debian's PostgreSQL 15, and root to run it as somebody else");
             return None;
         }
         let port = free_port();
-        let server =
-            Server { folder: PathBuf::from(format!("/var/tmp/xtask-test-{}-{port}", std::process::id())), port };
+        let folder = PathBuf::from(format!("/var/tmp/xtask-test-{}-{port}", std::process::id()));
+        let server = Server { folder, port, password: encoded.to_owned() };
         std::fs::create_dir(&server.folder).unwrap();
-        std::fs::write(server.folder.join("password"), PASSWORD).unwrap();
+        std::fs::write(server.folder.join("password"), password).unwrap();
         sh(&format!("chown -R 65534:65534 {}", server.folder.display()));
         let folder = server.folder.display();
         sh(&server.as_nobody(&format!(
@@ -89,9 +95,13 @@ impl Server {
         }));
     }
 
+    /// The owner's address of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://owner:{}@127.0.0.1:{}/{database}?sslmode=require", self.password, self.port)
+    }
+
     fn bench(&self) -> Bench {
-        let url = format!("postgres://owner:{ENCODED}@127.0.0.1:{}/postgres?sslmode=require", self.port);
-        Bench::at(&url, PathBuf::from(BIN).join("psql"))
+        Bench::at(&self.url("postgres"), PathBuf::from(BIN).join("psql"))
     }
 }
 

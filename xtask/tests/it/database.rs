@@ -2,7 +2,7 @@
 //! of a scratch database); each test makes a database of its own there. Without one they are skipped by name.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ impl Bench {
             return None;
         };
         let tools = std::env::var("XTASK_TEST_WORKSPACE").map(|root| Path::new(&root).join(".ops/tools")).ok();
-        let Some(psql) = tools.as_deref().and_then(find_psql).or_else(|| in_path("psql")) else {
+        let given = std::env::var_os("XTASK_TEST_PSQL").map(PathBuf::from);
+        let Some(psql) = given.or_else(|| tools.as_deref().and_then(find_psql)).or_else(|| in_path("psql")) else {
             skip(test, "there is no psql");
             return None;
         };
@@ -39,16 +40,7 @@ impl Bench {
         let name = format!("{database}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let url = format!("{authority}/{name}{options}");
         let sandbox = Sandbox::new();
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let read = |file: &str| std::fs::read_to_string(repository.join(file)).unwrap();
-        // What it says of environments that the sandbox does not have is left out.
-        let config = read("config/services/database.yaml");
-        sandbox.write("config/services/database.yaml", config.split("\nenvironments:").next().unwrap());
-        sandbox.write("database/embedded-postgres.txt", read("database/embedded-postgres.txt"));
-        if let Some(tools) = tools.filter(|tools| tools.is_dir()) {
-            std::fs::create_dir_all(sandbox.path(".ops")).unwrap();
-            std::os::unix::fs::symlink(tools, sandbox.path(".ops/tools")).unwrap();
-        }
+        lay_out(&sandbox, tools);
         let bench = Bench { sandbox, server, psql, url, name };
         bench.ask_at(&bench.server, &format!("create database {}", bench.name));
         bench.sandbox.write(
@@ -59,10 +51,27 @@ impl Bench {
             "config/environments/.env.dev",
             format!("DATABASE_ADMIN_URL={0}\nDATABASE_URL={0}\nAPI_KEY=a-key-of-this-test\n", bench.url),
         );
-        for folder in ["applied", "pending", "repeatable"] {
-            bench.sandbox.write(format!("database/migrations/{folder}/README.md"), "");
-        }
         Some(bench)
+    }
+
+    /// A server of the test's own, which may be killed: `embedded:`, run by the tasks themselves.
+    pub(crate) fn own(test: &str) -> Option<Bench> {
+        let tools = std::env::var("XTASK_TEST_WORKSPACE").map(|root| Path::new(&root).join(".ops/tools")).ok();
+        let Some((tools, psql)) = tools.and_then(|tools| Some((tools.clone(), find_psql(&tools)?))) else {
+            skip(test, "no unpacked PostgreSQL is given; `cargo xtask test` gives it in XTASK_TEST_WORKSPACE");
+            return None;
+        };
+        let sandbox = Sandbox::new();
+        lay_out(&sandbox, Some(tools));
+        sandbox.write("config/environments/.env.dev", "DATABASE_ADMIN_URL=embedded:\nAPI_KEY=a-key-of-this-test\n");
+        sandbox.xtask("migrate").exits(0);
+        let question = "-- Where it is\nselect current_setting('unix_socket_directories') as folder\n";
+        sandbox.write("database/queries/diagnostics/where.sql", question);
+        let told = sandbox.xtask("db query where --format csv").exits(0).stdout;
+        let sockets = told.lines().nth(1).unwrap();
+        let host = sockets.replace('/', "%2F");
+        let url = |database: &str| format!("postgres://postgres@localhost/{database}?host={host}");
+        Some(Bench { server: url("postgres"), url: url("vital_dev"), name: "vital_dev".to_owned(), psql, sandbox })
     }
 
     pub(crate) fn ask_at(&self, url: &str, sql: &str) -> String {
@@ -82,6 +91,27 @@ impl Bench {
         self.ask_at(&self.server, &format!("create database {name}"));
         self.url.replace(&self.name, &name)
     }
+    /// A session that runs these statements while the test goes on; it is ended with the value.
+    pub(crate) fn spawn(&self, sql: &str) -> Background {
+        self.spawn_at(&self.url, sql)
+    }
+    pub(crate) fn spawn_at(&self, url: &str, sql: &str) -> Background {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["--no-psqlrc", "-XAtq", "-d", url, "-c", sql]).current_dir("/");
+        Background(psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+    /// An idle session that holds what these statements take, until the value is dropped.
+    pub(crate) fn hold(&self, sql: &str) -> Background {
+        use std::io::{BufRead, BufReader, Write};
+        let mut psql = Command::new(&self.psql);
+        psql.args(["--no-psqlrc", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &self.url]).current_dir("/");
+        let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.as_mut().unwrap(), "{sql};\n\\echo held").unwrap();
+        let said =
+            BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).any(|line| line == "held");
+        assert!(said, "nothing is held by {sql}");
+        Background(child)
+    }
     pub(crate) fn migration(&self, name: &str, sql: &str) {
         self.sandbox.write(format!("database/migrations/pending/{name}.sql"), sql);
     }
@@ -97,8 +127,38 @@ impl Bench {
     }
 }
 
+/// What every workspace with a database has.
+fn lay_out(sandbox: &Sandbox, tools: Option<PathBuf>) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let read = |file: &str| std::fs::read_to_string(repository.join(file)).unwrap();
+    // What it says of environments that the sandbox does not have is left out.
+    let config = read("config/services/database.yaml");
+    sandbox.write("config/services/database.yaml", config.split("\nenvironments:").next().unwrap());
+    sandbox.write("database/embedded-postgres.txt", read("database/embedded-postgres.txt"));
+    if let Some(tools) = tools.filter(|tools| tools.is_dir()) {
+        std::fs::create_dir_all(sandbox.path(".ops")).unwrap();
+        std::os::unix::fs::symlink(tools, sandbox.path(".ops/tools")).unwrap();
+    }
+    for folder in ["applied", "pending", "repeatable"] {
+        sandbox.write(format!("database/migrations/{folder}/README.md"), "");
+    }
+}
+
+pub(crate) struct Background(std::process::Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _killed = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
 impl Drop for Bench {
     fn drop(&mut self) {
+        if self.name == "vital_dev" {
+            // Its whole server goes with the sandbox.
+            return;
+        }
         let mut psql = Command::new(&self.psql);
         psql.args(["--no-psqlrc", "-Xq", "-d", &self.server, "-c"]);
         let _output = psql.arg(format!("drop database if exists {} with (force)", self.name)).output();
@@ -257,22 +317,33 @@ fn files_that_cannot_be_migrations_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn of_several_runners_each_migration_is_applied_by_one() {
-    let Some(bench) = Bench::new("of_several_runners_each_migration_is_applied_by_one") else { return };
+fn of_ten_runners_each_migration_is_applied_by_one() {
+    let Some(bench) = Bench::new("of_ten_runners_each_migration_is_applied_by_one") else { return };
     bench.migration("1_one", "create table t (n int);\nselect pg_sleep(0.2);\n");
     bench.migration("2_two", "insert into t values (2);\nselect pg_sleep(0.2);\n");
     bench.migration("3_three", "-- migrate: no-transaction\ninsert into t values (3);\n");
-    let waiting = [(); 3].map(|()| bench.sandbox.command(&["migrate", "--lock-wait", "60"]).spawn());
-    let hasty = bench.sandbox.command(&["migrate"]).spawn();
-    for run in waiting {
-        run.wait().exits(0);
-    }
-    let hasty = hasty.wait();
-    if hasty.code != Some(0) {
-        hasty.exits(5).says("error: ");
+    bench.migration("4_four", "-- migrate: no-transaction\ncreate index concurrently t_n on t (n);\n");
+    bench
+        .sandbox
+        .write("database/migrations/repeatable/v.sql", "create or replace view v as select count(*) from t;\n");
+    let start = |words: &[&str]| bench.sandbox.command(words).spawn();
+    let runs: Vec<_> = (0..10)
+        .map(|number| start(if number % 2 == 0 { &["migrate", "--lock-wait", "60"] } else { &["migrate"] }))
+        .collect();
+    for (number, run) in runs.into_iter().enumerate() {
+        let run = run.wait();
+        // Those that wait are served; the others may come when nothing is to be done any more.
+        match (number % 2, run.code) {
+            (_, Some(0)) => {}
+            (1, Some(5)) => _ = run.says("error: the database is locked by another run: `xtask migrate up"),
+            _ => panic!("{run}"),
+        }
     }
     assert_eq!(bench.ask("select string_agg(n::text, ',' order by n) from t"), "2,3");
-    assert_eq!(bench.states(), "1 applied, 2 applied, 3 applied");
+    assert_eq!(bench.states(), "1 applied, 2 applied, 3 applied, 4 applied");
+    let events = "select string_agg(event || version, ' ' order by id) from ops.migration_event";
+    assert_eq!(bench.ask(events), "applied1 applied2 applied3 applied4");
+    assert_eq!(bench.ask("select count(*) from pg_index where not indisvalid"), "0");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! What `migrate` promises beyond the plain case: files that no one transaction holds, files that include others, what
 //! is left half done, the way back, the ledger's history, frozen files, histories of other tools.
 
+use std::time::Duration;
+
 use crate::database::Bench;
+use crate::sandbox::wait;
 
 #[test]
 fn a_file_outside_a_transaction_goes_on_where_it_stopped() {
@@ -50,6 +53,49 @@ fn what_a_file_does_to_its_session_ends_with_it() {
     bench.migration("3_c", "create table c ();\nselect pg_advisory_unlock_all();\n");
     bench.xtask("migrate").exits(1).says("the lock of the schema was lost");
     assert_eq!(bench.ask("select to_regclass('c') is null"), "t");
+}
+
+#[test]
+fn of_many_files_each_is_its_own_transaction() {
+    let Some(bench) = Bench::new("of_many_files_each_is_its_own_transaction") else { return };
+    for number in 1..=30 {
+        bench.migration(&format!("{number}_t"), &format!("create table t{number} (n int);\n"));
+    }
+    // What one does to its session, and how one runs, must not reach the next, which is on its way already.
+    bench
+        .migration("5_t", "set default_transaction_read_only = on;\nprepare p as select 1;\ncreate temp table x ();\n");
+    bench.migration("6_t", "prepare p as select 1;\ncreate temp table x ();\ncreate table t6 (n int);\n");
+    bench.migration(
+        "7_t",
+        "create table t7 (n int);\n\ndo $$ begin raise warning 'of the seventh'; end $$;\nselect 7;\n",
+    );
+    bench.migration("8_t", "create table t8 (n int);\ncopy t8 from stdin;\n8\n\\.\n");
+    bench.migration("9_t", "-- migrate: no-transaction\ncreate table t9 (n int);\nset lock_timeout = 1;\nselect 9;\n");
+    bench.migration("20_t", "create table t20 (n int);\n\n  select nope;\n");
+    let run = bench.xtask("migrate").exits(1);
+    run.says("pending/7_t.sql:3:1: of the seventh").says("20_t.sql:3:10: error: column \"nope\" does not exist");
+    assert_eq!(bench.ask("select count(*) from ops.migration where state = 'applied'"), "19");
+    assert_eq!(bench.ask("select to_regclass('t19') is not null and to_regclass('t20') is null"), "t");
+    assert_eq!(bench.ask("select to_regclass('t21') is null"), "t", "what stood behind the failure ran");
+    bench.migration("20_t", "create table t20 (n int);\n");
+    bench.migration("31_t", "insert into t1 values (31);\n");
+    for number in 32..=50 {
+        bench.migration(&format!("{number}_t"), &format!("create table t{number} (n int);\n"));
+    }
+    // Somebody holds a table for longer than a statement may wait: that file is tried again, and none is left out.
+    bench.sandbox.replace("config/services/database.yaml", "lock: 3s", "lock: 200ms");
+    let holder = bench.spawn("begin; lock table t1; select pg_sleep(1)");
+    let locked = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 't1'::regclass";
+    assert!(wait(Duration::from_secs(10), || bench.ask(locked) == "1"));
+    let run = bench.xtask("migrate --json").exits(0).says("another session holds a lock that is needed; trying again");
+    assert_eq!(run.json()["applied"].as_array().unwrap().len(), 31);
+    assert_eq!(bench.ask("select count(*) from t1"), "1");
+    assert_eq!(
+        bench.ask("select string_agg(version, ' ' order by id) from ops.migration_event"),
+        (1..=50).map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
+    );
+    drop(holder);
+    bench.xtask("migrate").exits(0).says("nothing to do");
 }
 
 #[test]
@@ -113,6 +159,10 @@ fn a_ledger_edited_by_hand_is_noticed_and_repaired_on_demand() {
     bench.ask("update ops.migration_event set sha256 = repeat('0', 64) where version = '1'");
     bench.xtask("migrate").exits(3).says("the ledger was edited by hand: version 1");
     bench.xtask("migrate repair --plan").exits(3);
+    bench.xtask("migrate repair").exits(0);
+    bench.xtask("migrate").exits(0).says("nothing to do");
+    bench.ask("drop table ops.migration_event");
+    bench.xtask("migrate").exits(3).says("the ledger has no history").says("cargo xtask migrate repair");
     bench.xtask("migrate repair").exits(0);
     bench.xtask("migrate").exits(0).says("nothing to do");
     // An edited file of dev, and one that is gone.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::database::Bench;
-use crate::sandbox::{all_processes, signal, wait};
+use crate::sandbox::{all_processes, parent, signal, wait};
 
 /// Who is killed.
 const VICTIMS: [&str; 3] = ["xtask", "psql", "server"];
@@ -84,9 +84,4 @@ fn whoever_is_killed_the_next_run_ends_right() {
             bench.xtask("migrate").exits(0).says("nothing to do");
         }
     }
-}
-
-fn parent(pid: u32) -> Option<u32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }

@@ -443,6 +443,12 @@ fn process(pid: u32) -> Option<Process> {
     Some(Process { pid, command, dir, environment: words("environ")? }).filter(|process| !process.command.is_empty())
 }
 
+/// The parent of a process.
+pub fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
 pub fn is_alive(pid: u32) -> bool {
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     state.is_some_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim().starts_with(['Z', 'X'])))

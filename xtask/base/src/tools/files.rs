@@ -118,7 +118,7 @@ pub fn remove(path: &Utf8Path) -> Result<()> {
     let removed = match path.symlink_metadata() {
         Ok(file) if file.is_dir() => std::fs::remove_dir_all(path),
         Ok(_) => std::fs::remove_file(path),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
         Err(error) => Err(error),
     };
     match removed {

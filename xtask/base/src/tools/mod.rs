@@ -9,7 +9,9 @@ pub mod guard;
 pub mod hash;
 pub mod os;
 pub mod ports;
+pub mod python;
 pub mod versions;
+pub mod wheels;
 
 pub use cmd::Cmd;
 

@@ -193,7 +193,7 @@ pub fn random_hex(bytes: usize) -> std::io::Result<String> {
 /// Polls `ready` until it is true or the time is over; the pause grows from 5 ms to 100 ms.
 pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
     let started = std::time::Instant::now();
-    let mut pause = Duration::from_millis(5);
+    let mut pause = Duration::from_millis(1);
     loop {
         if ready() {
             return true;

@@ -1,5 +1,8 @@
 //! The tools of the machine: which are needed, from which version on, how to get them.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::Cmd;
 
 /// A tool that tasks call.
@@ -73,7 +76,7 @@ pub const TOOLS: &[Tool] = &[
 ];
 
 /// What a look at one tool found.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Good {
         version: String,
@@ -88,8 +91,19 @@ pub enum Found {
     },
 }
 
-/// Asks the tool for its version.
+/// Asks the tool for its version, once a run.
 pub fn look(tool: &Tool) -> Found {
+    static KNOWN: Mutex<BTreeMap<&str, Found>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = known().get(tool.program) {
+        return found.clone();
+    }
+    let found = ask(tool);
+    known().insert(tool.program, found.clone());
+    found
+}
+
+fn ask(tool: &Tool) -> Found {
     if super::find(tool.program).is_none() {
         return Found::Missing;
     }

@@ -125,6 +125,13 @@ impl Workspace {
     pub fn tool_cache(&self) -> Utf8PathBuf {
         self.ops().join("tools")
     }
+    /// Where downloads are kept: once for all clones of this user, and in the clone where that cannot be.
+    pub fn download_caches(&self) -> Vec<Utf8PathBuf> {
+        let folder = |name: &str| std::env::var(name).ok().filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
+        let shared = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+        let shared = shared.map(|cache| cache.join("vital-ops/wheels"));
+        shared.into_iter().chain([self.ops().join("cache/wheels")]).collect()
+    }
     /// An embedded PostgreSQL, unpacked; `version` is that of its package.
     pub fn embedded_postgres(&self, version: &str) -> Utf8PathBuf {
         self.tool_cache().join(format!("postgres-{version}"))
@@ -219,7 +226,8 @@ impl Workspace {
 pub fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
     let mut paths: Vec<Utf8PathBuf> = entries.map(|entry| entry.path().to_owned()).collect();
-    paths.sort();
+    // By text, not part by part: they differ in their last part only.
+    paths.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     paths
 }
 

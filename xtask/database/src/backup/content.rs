@@ -2,6 +2,8 @@
 //! or on PostgreSQL's version: two databases with the same have the same content.
 //!
 //! Tables that belong to an extension, materialised views and generated columns are left out: a restore makes them anew.
+//! Large objects count as one table. Sequences are no content of a moment: they run on while a backup is made, so they are
+//! held to lie between what they were before it and after it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,12 +16,14 @@ use crate::{Target, ledger};
 use base::ui::{Failure, Finding};
 
 /// The method, for whoever wants to do it by hand.
-pub const METHOD: &str = "sum(hashtextextended(row(columns by name, without generated ones)::text collate \"C\", 0)) over a table's own rows";
+pub const METHOD: &str = "sum over a table's own rows of the exclusive or of each column's hash: columns by name, without \
+    generated ones, hashtextextended(column::text collate \"C\", number from 1), hashint4extended for smallint and \
+    integer, uuid_hash_extended for uuid, 0 for null";
 /// Blocks that one question reads: 32 MB, so that the last one does not keep the others waiting for long.
 const CHUNK: u64 = 4096;
 
 /// Settings that a row's text, and how long things may take, depend on.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 16] = [
     ("search_path", ""),
     ("datestyle", "ISO, MDY"),
     ("intervalstyle", "postgres"),
@@ -31,6 +35,8 @@ const SETTINGS: [(&str, &str); 15] = [
     ("row_security", "off"),
     ("synchronize_seqscans", "off"),
     ("max_parallel_workers_per_gather", "0"),
+    // To compile such a question takes longer than it saves.
+    ("jit", "off"),
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
     ("idle_session_timeout", "0"),
@@ -57,12 +63,44 @@ impl Table {
     }
 }
 
+/// Where a sequence may stand in a backup: what it had given out last before the dump was made, and after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// `schema.sequence`, quoted where SQL needs it.
+    pub name: String,
+    /// None when it had not been used.
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+}
+
+impl Sequence {
+    pub fn to_json(&self) -> Value {
+        json!({"name": self.name, "from": self.from, "to": self.to})
+    }
+    pub fn from_json(value: &Value) -> Option<Sequence> {
+        Some(Sequence {
+            name: value["name"].as_str()?.to_owned(),
+            from: value["from"].as_i64(),
+            to: value["to"].as_i64(),
+        })
+    }
+    fn allows(&self, found: Option<i64>) -> bool {
+        match (self.from, self.to) {
+            (None, Some(_)) => true,
+            (Some(from), Some(to)) => found.is_some_and(|found| (from.min(to)..=from.max(to)).contains(&found)),
+            (from, _) => found == from,
+        }
+    }
+}
+
 /// A table to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     pub name: String,
-    /// SQL of a row as one text.
-    text: String,
+    /// What is read, for what has another name to people.
+    from: String,
+    /// SQL of a row's hash.
+    hash: String,
     blocks: u64,
 }
 
@@ -96,37 +134,90 @@ pub fn names(session: &mut Session) -> Result<Vec<String>> {
 pub fn shapes(session: &mut Session) -> Result<Vec<Shape>> {
     let rows = session.query(&format!(
         "select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name, \
-         (select json_agg('t.' || quote_ident(a.attname) || case when a.attnotnull then '' else '::text' end \
+         (select json_agg(json_build_array('t.' || quote_ident(a.attname), a.atttypid::regtype, a.attnotnull) \
              order by a.attname) from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 \
            and not a.attisdropped and a.attgenerated = '') as columns, \
          pg_relation_size(c.oid) / current_setting('block_size')::int as blocks \
          {TABLES}"
     ))?;
     let shape = |row: &Value| {
+        let name = row["name"].as_str()?.to_owned();
         Some(Shape {
-            name: row["name"].as_str()?.to_owned(),
-            text: row_text(row["columns"].as_array().map(Vec::as_slice).unwrap_or_default()),
+            from: format!("only {name}"),
+            name,
+            hash: row_hash(row["columns"].as_array().map(Vec::as_slice).unwrap_or_default()),
             blocks: row["blocks"].as_u64()?,
         })
     };
-    rows.iter().map(|row| shape(row).context("a table was changed meanwhile")).collect()
+    let shapes = rows.iter().map(|row| shape(row).context("a table was changed meanwhile"));
+    let mut shapes = shapes.collect::<Result<Vec<_>>>()?;
+    if session.value("select exists (select from pg_catalog.pg_largeobject_metadata)")? == "t" {
+        shapes.push(Shape {
+            name: "pg_catalog.pg_largeobject".to_owned(),
+            from: "pg_catalog.pg_largeobject_metadata".to_owned(),
+            // As much as one value can hold.
+            hash: "hashtextextended(t.oid || ' ' || encode(sha256(lo_get(t.oid, 0, 1000000000)), 'hex'), 1)".to_owned(),
+            blocks: 0,
+        });
+    }
+    Ok(shapes)
 }
 
-/// A row as one text. Twice as fast as a record's own text, which quotes; a function takes a hundred arguments at most.
-fn row_text(columns: &[Value]) -> String {
-    const MOST: usize = 90;
-    let column = |column: &Value| {
-        let column = column.as_str().unwrap_or_default();
-        if column.ends_with("::text") { format!("coalesce({column}, chr(30))") } else { column.to_owned() }
+/// What each sequence has given out last, by name.
+pub fn sequences(session: &mut Session) -> Result<Vec<(String, Option<i64>)>> {
+    let rows = session.query(
+        "select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name, pg_sequence_last_value(c.oid) as value \
+         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+         where c.relkind = 'S' and c.relpersistence in ('p', 'u') and n.nspname !~ '^pg_' \
+         and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass \
+           and d.objid = c.oid and d.deptype = 'e') order by 1",
+    )?;
+    let sequence = |row: &Value| (row["name"].as_str().unwrap_or_default().to_owned(), row["value"].as_i64());
+    Ok(rows.iter().map(sequence).collect())
+}
+
+/// Where each sequence may stand. One that began anew meanwhile, or went, is left out.
+pub fn between(before: Vec<(String, Option<i64>)>, after: &[(String, Option<i64>)]) -> Vec<Sequence> {
+    let of = |(name, from): (String, Option<i64>)| {
+        let to = after.iter().find(|(other, _)| *other == name)?.1;
+        (from.is_none() || to.is_some()).then_some(Sequence { name, from, to })
     };
-    let mut parts: Vec<String> = columns.iter().map(column).collect();
-    while parts.len() > MOST {
-        parts = parts.chunks(MOST).map(|part| format!("concat_ws(chr(31), {})", part.join(", "))).collect();
+    before.into_iter().filter_map(of).collect()
+}
+
+/// Sequences that stand where they cannot have stood.
+pub fn astray(expected: &[Sequence], found: &[(String, Option<i64>)]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for sequence in expected {
+        let name = &sequence.name;
+        match found.iter().find(|(other, _)| other == name) {
+            None => findings.push(Finding::error(format!("the sequence `{name}` is missing"))),
+            Some((_, value)) if !sequence.allows(*value) => {
+                let told = |value: Option<i64>| value.map_or("unused".to_owned(), |value| value.to_string());
+                let message =
+                    format!("the sequence `{name}` is at {}, and should be at {}", told(*value), told(sequence.from));
+                findings.push(Finding::error(message));
+            }
+            Some(_) => {}
+        }
     }
-    match parts.is_empty() {
-        true => "''".to_owned(),
-        false => format!("concat_ws(chr(31), {})", parts.join(", ")),
-    }
+    findings
+}
+
+/// The hash of a row whose columns are given as SQL, type, and whether they are never null. Column by column: to put them
+/// together as one text first takes half as long again.
+fn row_hash(columns: &[Value]) -> String {
+    let hash = |(column, number): (&Value, usize)| {
+        let sql = column[0].as_str().unwrap_or_default();
+        let hash = match column[1].as_str().unwrap_or_default() {
+            "smallint" | "integer" => format!("hashint4extended({sql}, {number})"),
+            "uuid" => format!("uuid_hash_extended({sql}, {number})"),
+            _ => format!("hashtextextended({sql}::text collate \"C\", {number})"),
+        };
+        if column[2] == json!(true) { hash } else { format!("coalesce({hash}, 0)") }
+    };
+    let hashes: Vec<String> = columns.iter().zip(1..).map(hash).collect();
+    if hashes.is_empty() { "0".to_owned() } else { hashes.join(" # ") }
 }
 
 /// Keeps every table's structure as it is until the transaction ends. `lock_timeout` is the caller's.
@@ -188,8 +279,8 @@ pub fn look(target: &Target, shapes: &[Shape], view: View<'_>, jobs: usize, stop
             let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             let shape = &shapes[part.table];
             let answer = session.value(&format!(
-                "select count(*), coalesce(sum(hashtextextended({} collate \"C\", 0)), 0) from only {} t {}",
-                shape.text, shape.name, part.condition
+                "select count(*), coalesce(sum({}), 0) from {} t {}",
+                shape.hash, shape.from, part.condition
             ));
             let answer = answer.with_context(|| format!("failed to read table `{}`", shape.name))?;
             let (rows, hash) = answer.split_once('|').context("a number is missing")?;
@@ -242,7 +333,7 @@ mod tests {
 
     #[test]
     fn parts_cover_a_table_without_a_gap() {
-        let shape = |blocks| Shape { name: "a.b".to_owned(), text: "''".to_owned(), blocks };
+        let shape = |blocks| Shape { name: "a.b".to_owned(), from: String::new(), hash: String::new(), blocks };
         let conditions = |blocks| parts(&[shape(blocks)]).into_iter().map(|part| part.condition).collect::<Vec<_>>();
         assert_eq!(conditions(0), [""]);
         assert_eq!(conditions(CHUNK), [""]);
@@ -253,12 +344,29 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_any_number_of_columns() {
-        assert_eq!(row_text(&[]), "''");
-        let columns = [json!("t.id"), json!("t.note::text")];
-        assert_eq!(row_text(&columns), "concat_ws(chr(31), t.id, coalesce(t.note::text, chr(30)))");
-        let many: Vec<Value> = (0..200).map(|number| json!(format!("t.c{number}"))).collect();
-        assert_eq!(row_text(&many).matches("concat_ws").count(), 4);
+    fn a_row_is_hashed_column_by_column() {
+        assert_eq!(row_hash(&[]), "0");
+        let columns = [json!(["t.id", "integer", true]), json!(["t.note", "text", false])];
+        assert_eq!(
+            row_hash(&columns),
+            "hashint4extended(t.id, 1) # coalesce(hashtextextended(t.note::text collate \"C\", 2), 0)"
+        );
+    }
+
+    #[test]
+    fn a_sequence_may_run_on_while_a_backup_is_made() {
+        let values = |value| vec![("s".to_owned(), value)];
+        let lines = |before, after, found| {
+            let findings = astray(&between(values(before), &values(after)), &values(found));
+            findings.into_iter().map(|finding| finding.message).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(lines(Some(3), Some(5), Some(4)), "");
+        assert_eq!(lines(Some(-3), Some(-5), Some(-5)), "");
+        assert_eq!(lines(None, Some(5), None), "");
+        assert_eq!(lines(Some(3), None, Some(9)), "");
+        assert_eq!(lines(None, None, Some(1)), "the sequence `s` is at 1, and should be at unused");
+        assert_eq!(lines(Some(3), Some(5), Some(2)), "the sequence `s` is at 2, and should be at 3");
+        assert_eq!(lines(Some(3), Some(3), None), "the sequence `s` is at unused, and should be at 3");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::content::{self, Shape, Table, View};
 use super::manifest::{self, DUMP, Manifest};
@@ -62,34 +62,58 @@ fn fill(
     content::settle(session)?;
     let lock_timeout = order.target.config.timeouts.lock;
     let (shapes, snapshot) = snapshot(session, lock_timeout)?;
-    let database = facts::read(session)?;
-    let migrations = facts::ledger_head(session)?;
-    let server = session.value("show server_version")?;
+    let before = content::sequences(session)?;
     step.detail("pg_dump");
-    let tables = dump_and_look(order, step, folder, &shapes, &snapshot)?;
+    let (tables, facts) = dump_and_look(order, step, folder, &shapes, &snapshot, || Facts::read(order, session))?;
+    let sequences = content::between(before, &content::sequences(session)?);
     session.execute("commit")?;
     step.detail("the manifest");
-    let pg_dump = Cmd::new(order.target.program("pg_dump")?).arg("--version").read()?;
-    let version = pg_dump.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    let run = ledger::Run::new(git::commit(order.workspace.root()))?;
+    let dump = folder.join(DUMP);
+    let (schema_sha256, files) = std::thread::scope(|scope| {
+        let schema = scope.spawn(|| schema_sha256(order.target, &dump));
+        let files = manifest::measure(folder, &dump).and_then(|measured| files::sync_tree(&dump).map(|()| measured));
+        (schema.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())), files)
+    });
     let manifest = Manifest {
         id: id.to_owned(),
         environment: order.target.environment.clone(),
         created_at: created_at.to_owned(),
-        database,
-        made_by: json!({
+        database: facts.database,
+        made_by: facts.made_by,
+        schema_sha256: schema_sha256?,
+        migrations: facts.migrations,
+        content: content::METHOD.to_owned(),
+        tables,
+        sequences,
+        files: files?,
+        text: String::new(),
+    };
+    let manifest = manifest.sealed();
+    files::write(&folder.join(manifest::NAME), &manifest.text, 0o600)?;
+    Ok(manifest)
+}
+
+/// What is asked while pg_dump is at work; of the database, in the same snapshot.
+struct Facts {
+    database: Value,
+    migrations: Value,
+    made_by: Value,
+}
+
+impl Facts {
+    fn read(order: &Order<'_>, session: &mut Session) -> Result<Facts> {
+        let database = facts::read(session)?;
+        let migrations = facts::ledger_head(session)?;
+        let server = session.value("show server_version")?;
+        let pg_dump = Cmd::new(order.target.program("pg_dump")?).arg("--version").read()?;
+        let version = pg_dump.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        let run = ledger::Run::new(git::commit(order.workspace.root()))?;
+        let made_by = json!({
             "server": server, "pg_dump": version, "xtask": env!("CARGO_PKG_VERSION"), "jobs": order.jobs,
             "commit": run.commit, "user": run.os_user, "host": run.host,
-        }),
-        schema_sha256: schema_sha256(order.target, &folder.join(DUMP))?,
-        migrations,
-        tables,
-        files: manifest::measure(folder, &folder.join(DUMP))?,
-    };
-    files::sync_tree(&folder.join(DUMP))?;
-    files::write(&folder.join(manifest::NAME), manifest.to_text(), 0o600)?;
-    files::sync_tree(folder)?;
-    Ok(manifest)
+        });
+        Ok(Facts { database, migrations, made_by })
+    }
 }
 
 /// Opens a transaction whose snapshot is exported, with every table's structure held. The tables are locked before the
@@ -125,14 +149,15 @@ fn snapshot(session: &mut Session, lock_timeout: Duration) -> Result<(Vec<Shape>
     Err(failure.hint("run it again when the schema is quiet").into())
 }
 
-/// pg_dump and our own look at the tables, side by side: both see the same snapshot.
-fn dump_and_look(
+/// pg_dump, our own look at the tables, and `meanwhile`, side by side: all see the same snapshot.
+fn dump_and_look<T: Send>(
     order: &Order<'_>,
     step: &Step,
     folder: &Utf8Path,
     shapes: &[Shape],
     snapshot: &str,
-) -> Result<Vec<Table>> {
+    meanwhile: impl FnOnce() -> Result<T> + Send,
+) -> Result<(Vec<Table>, T)> {
     let lock_timeout = order.target.config.timeouts.lock;
     let connection = guarded(order.target, "db backup");
     let dump = connection.apply(Cmd::new(order.target.program("pg_dump")?)).args([
@@ -154,10 +179,13 @@ fn dump_and_look(
             stop.fetch_or(result.is_err(), Ordering::Relaxed);
             result
         });
+        let asked = scope.spawn(meanwhile);
         let jobs = usize::try_from(order.jobs).unwrap_or(1);
         let tables = content::look(order.target, shapes, View::Snapshot(snapshot), jobs, &stop);
-        dumped.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into()))?;
-        tables
+        let ended_early = || Failure::failed("a thread ended early");
+        let asked = asked.join().unwrap_or_else(|_| Err(ended_early().into()));
+        dumped.join().unwrap_or_else(|_| Err(ended_early().into()))?;
+        Ok((tables?, asked?))
     })
 }
 

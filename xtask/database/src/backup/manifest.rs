@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
 
-use super::content::{self, Table};
+use super::content::{Sequence, Table};
 use base::tools::{files, hash};
 use base::ui::{Exit, Failure, Finding};
 use base::workspace::entries;
@@ -42,13 +42,18 @@ pub struct Manifest {
     pub schema_sha256: String,
     /// The head of the migration ledger.
     pub migrations: Value,
+    /// How the tables' content was hashed.
+    pub content: String,
     pub tables: Vec<Table>,
+    pub sequences: Vec<Sequence>,
     pub files: Vec<BackupFile>,
+    /// As it stands in the file; what later versions note there is kept.
+    pub text: String,
 }
 
 impl Manifest {
-    /// The text of the file; the last key is the SHA-256 of all before it.
-    pub fn to_text(&self) -> String {
+    /// Gives it its text, which carries the SHA-256 of all the rest of it.
+    pub fn sealed(self) -> Manifest {
         let mut value = json!({
             "format": FORMAT,
             "id": self.id,
@@ -58,20 +63,24 @@ impl Manifest {
             "made_by": self.made_by,
             "schema_sha256": self.schema_sha256,
             "migrations": self.migrations,
-            "content": content::METHOD,
+            "content": self.content,
             "tables": self.tables.iter().map(Table::to_json).collect::<Vec<_>>(),
+            "sequences": self.sequences.iter().map(Sequence::to_json).collect::<Vec<_>>(),
             "files": self.files.iter().map(|file| json!({"path": file.path, "size": file.size, "sha256": file.sha256})).collect::<Vec<_>>(),
         });
         let own = hash::sha256(value.to_string());
         if let Value::Object(map) = &mut value {
             map.insert("sha256".to_owned(), Value::String(own));
         }
-        format!("{value:#}\n")
+        Manifest { text: format!("{value:#}\n"), ..self }
     }
 
-    /// Reads a text that [`Manifest::to_text`] made, byte for byte; anything else is an error.
+    /// Reads a text that [`Manifest::sealed`] made, byte for byte; anything else is an error.
     pub fn from_text(text: &str) -> Result<Manifest> {
         let value: Value = serde_json::from_str(text).context("not JSON")?;
+        if !is_sealed(&value, text) {
+            anyhow::bail!("it is not what was written: its own sha256 does not agree");
+        }
         let text_of = |map: &Value, key: &str| {
             map[key].as_str().map(str::to_owned).with_context(|| format!("`{key}` is missing"))
         };
@@ -84,7 +93,8 @@ impl Manifest {
             let size = file["size"].as_u64().context("a file has no size")?;
             Ok(BackupFile { path: text_of(file, "path")?, size, sha256: text_of(file, "sha256")? })
         };
-        let manifest = Manifest {
+        let sequences = value["sequences"].as_array().into_iter().flatten().filter_map(Sequence::from_json);
+        Ok(Manifest {
             id: text_of(&value, "id")?,
             environment: text_of(&value, "environment")?,
             created_at: text_of(&value, "created_at")?,
@@ -92,18 +102,17 @@ impl Manifest {
             made_by: value["made_by"].clone(),
             schema_sha256: text_of(&value, "schema_sha256")?,
             migrations: value["migrations"].clone(),
+            content: text_of(&value, "content")?,
             tables: tables.collect::<Result<_>>()?,
+            sequences: sequences.collect(),
             files: list("files")?.iter().map(file).collect::<Result<_>>()?,
-        };
-        if manifest.to_text() != text {
-            anyhow::bail!("it is not what was written: its own sha256 does not agree");
-        }
-        Ok(manifest)
+            text: text.to_owned(),
+        })
     }
 
     /// SHA-256 of the whole text.
     pub fn sha256(&self) -> String {
-        hash::sha256(self.to_text())
+        hash::sha256(&self.text)
     }
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
@@ -120,6 +129,13 @@ impl Manifest {
         let list = self.database[key].as_array().into_iter().flatten();
         list.filter_map(|name| name.as_str().map(str::to_owned)).collect()
     }
+}
+
+/// Whether a text carries the SHA-256 of the rest of it, and is written as this program writes.
+fn is_sealed(value: &Value, text: &str) -> bool {
+    let mut rest = value.clone();
+    let own = rest.as_object_mut().and_then(|map| map.remove("sha256"));
+    own.as_ref().and_then(Value::as_str) == Some(&hash::sha256(rest.to_string())) && format!("{value:#}\n") == text
 }
 
 fn major(version: &Value) -> u32 {
@@ -234,17 +250,21 @@ mod tests {
             made_by: json!({"server": "18.6", "pg_dump": "18.6"}),
             schema_sha256: "00".to_owned(),
             migrations: json!({"count": 2, "head": "2"}),
+            content: "some way".to_owned(),
             tables: vec![Table { name: "a.b".to_owned(), rows: 3, hash: "-17".to_owned() }],
+            sequences: vec![Sequence { name: "a.s".to_owned(), from: None, to: Some(4) }],
             files: vec![BackupFile { path: "dump/toc.dat".to_owned(), size: 1, sha256: "11".to_owned() }],
+            text: String::new(),
         }
+        .sealed()
     }
 
     #[test]
     fn what_was_written_is_read_and_nothing_else() {
-        let text = manifest().to_text();
+        let text = manifest().text;
         let read = Manifest::from_text(&text).unwrap();
         assert_eq!((read.server_major(), read.names("owners")), (18, vec!["postgres".to_owned()]));
-        assert_eq!(read.to_text(), text);
+        assert_eq!((read.sequences.clone(), read.sealed().text), (manifest().sequences, text.clone()));
         for at in 0..text.len() {
             for flip in [1u8, 0x20, 0x80] {
                 let mut bytes = text.clone().into_bytes();

@@ -50,7 +50,8 @@ pub fn carry(
         return Ok(0);
     }
     files::remove(folder)?;
-    let result = dump(old, folder, step).and_then(|()| scratch::pg_restore(new, folder, 1, true, step));
+    let result =
+        dump(old, folder, step).and_then(|()| scratch::pg_restore(new, (folder, 0), 1, scratch::Rights::All, step));
     // Best effort: it lies below .ops, and the next restore makes it anew.
     let _removed = files::remove(folder);
     result.context("failed to carry the releases over")?;

@@ -23,9 +23,11 @@ const MAINTENANCE: &str = "postgres";
 /// PostgreSQL cuts names at 63 bytes; this leaves room for what we put behind.
 const STEM: usize = 38;
 
-/// A session in the maintenance database of a target's server.
+/// A session in the maintenance database of a target's server. It may have nothing to do for as long as a restore takes.
 pub fn maintenance(target: &Target, task: &str) -> Result<Session> {
-    Session::open(&target.with_database(MAINTENANCE), &ledger::purpose(task))
+    let mut session = Session::open(&target.with_database(MAINTENANCE), &ledger::purpose(task))?;
+    session.execute("set idle_session_timeout = 0")?;
+    Ok(session)
 }
 
 /// What the names of databases that we make beside `database` begin with.
@@ -70,8 +72,7 @@ pub struct Scratch {
     pub target: Target,
     /// In the maintenance database; holds the lock of the scratch database's name.
     pub maintenance: Session,
-    /// Whether every object keeps the owner that it had.
-    keep_owners: bool,
+    rights: Rights,
 }
 
 impl Scratch {
@@ -79,7 +80,7 @@ impl Scratch {
     /// `maintenance` is a session of [`maintenance`]. Refused
     /// (exit 3) where roles are missing or the server is older than the backup.
     pub fn make(mut maintenance: Session, target: &Target, manifest: &Manifest) -> Result<Scratch> {
-        let keep_owners = preflight(&mut maintenance, target, manifest)?;
+        let rights = preflight(&mut maintenance, target, manifest)?;
         let name = format!("{}{}", beside(&target.database, "restore"), os::random_hex(5)?);
         let model = exists(&mut maintenance, &target.database)?.then_some(target.database.as_str());
         let encoding = manifest.database["encoding"].as_str().unwrap_or("UTF8");
@@ -88,28 +89,19 @@ impl Scratch {
         maintenance
             .execute(&format!("create database {} {options}", identifier(&name)))
             .context("failed to make the new database")?;
-        let scratch = Scratch { target: target.with_database(&name), maintenance, keep_owners };
+        let scratch = Scratch { target: target.with_database(&name), maintenance, rights };
         Ok(scratch)
     }
 
     /// pg_restore, all or nothing to the caller: an error ends it.
     pub fn load(&self, backup: &Backup, jobs: u32, step: &Step) -> Result<()> {
-        pg_restore(&self.target, &backup.folder.join(DUMP), jobs, self.keep_owners, step)
+        let made_with = backup.usable()?.client_major();
+        pg_restore(&self.target, (&backup.folder.join(DUMP), made_with), jobs, self.rights, step)
     }
 
-    /// Compares what is there now with the manifest, table by table. Exit 1 when it differs.
-    pub fn verify(&self, manifest: &Manifest, jobs: u32) -> Result<()> {
-        let mut session = Session::open(&self.target, &ledger::purpose("db restore"))?;
-        content::settle(&mut session)?;
-        let shapes = content::shapes(&mut session)?;
-        let jobs = usize::try_from(jobs).unwrap_or(1);
-        let found = content::look(&self.target, &shapes, View::Now, jobs, &AtomicBool::new(false))?;
-        let findings = content::differences(&manifest.tables, &found);
-        if findings.is_empty() {
-            return Ok(());
-        }
-        let message = format!("what was restored is not what the backup `{}` held", manifest.id);
-        Err(Failure::with_findings(Exit::Failed, &message, findings).into())
+    /// As [`compare`].
+    pub fn verify(&self, manifest: &Manifest, jobs: u32) -> Result<bool> {
+        compare(&self.target, manifest, jobs)
     }
 
     /// Makes it a database of `environment`, with statistics for the planner.
@@ -139,30 +131,62 @@ impl Scratch {
     }
 }
 
-/// A backup as a database to try things in, compared with its manifest; the caller drops it with [`Scratch::remove`].
-/// The files are checked first: a damaged backup is refused (exit 3).
-pub fn restore(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Result<Scratch> {
+/// Compares what a database holds with the manifest, table by table. Exit 1 when it differs. False when another version of
+/// this program has hashed the content in a way of its own, so that only the numbers of rows could be compared.
+fn compare(target: &Target, manifest: &Manifest, jobs: u32) -> Result<bool> {
+    let mut session = Session::open(target, &ledger::purpose("db restore"))?;
+    content::settle(&mut session)?;
+    let shapes = content::shapes(&mut session)?;
+    let jobs = usize::try_from(jobs).unwrap_or(1);
+    let mut found = content::look(target, &shapes, View::Now, jobs, &AtomicBool::new(false))?;
+    let is_comparable = manifest.content == content::METHOD;
+    for table in found.iter_mut().filter(|_| !is_comparable) {
+        let known = manifest.tables.iter().find(|known| known.name == table.name);
+        table.hash = known.map_or_else(String::new, |known| known.hash.clone());
+    }
+    let mut findings = content::differences(&manifest.tables, &found);
+    findings.extend(content::astray(&manifest.sequences, &content::sequences(&mut session)?));
+    if findings.is_empty() {
+        return Ok(is_comparable);
+    }
+    let message = format!("what was restored is not what the backup `{}` held", manifest.id);
+    Err(Failure::with_findings(Exit::Failed, &message, findings).into())
+}
+
+/// Fills an empty database with a backup to try things in, whoever owned it and could see it, and compares it with its
+/// manifest, as [`compare`] says. The files are checked first: a damaged backup is refused (exit 3).
+pub fn fill(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Result<bool> {
+    let started = Instant::now();
     let manifest = backup.usable()?;
     step.detail("the backup's files");
     manifest::check(&backup.folder, manifest)?;
-    let scratch = Scratch::make(maintenance(target, "db restore")?, target, manifest)?;
     step.detail("pg_restore");
-    let result = scratch.load(backup, jobs, step).and_then(|()| {
-        step.detail("comparing");
-        scratch.verify(manifest, jobs)
-    });
-    match result {
-        Ok(()) => Ok(scratch),
-        Err(error) => {
-            // Best effort: the next run drops it as well.
-            let _dropped = scratch.remove();
-            Err(error)
-        }
+    let mut session = Session::open(target, &ledger::purpose("db restore"))?;
+    // It may hold what only few may see.
+    session.execute(&format!("revoke all on database {} from public", identifier(&target.database)))?;
+    pg_restore(target, (&backup.folder.join(DUMP), manifest.client_major()), jobs, Rights::None, step)?;
+    step.detail("comparing");
+    let is_proven = compare(target, manifest, jobs)?;
+    if is_proven {
+        // Best effort: what was proven is proven.
+        let _noted = note_verified(backup, target, started);
     }
+    session.execute("set statement_timeout = 0")?;
+    session.execute("analyze")?;
+    Ok(is_proven)
 }
 
-/// Whether owners can be kept; refused where the server cannot take the backup.
-fn preflight(maintenance: &mut Session, target: &Target, manifest: &Manifest) -> Result<bool> {
+/// What a restore keeps of who owns objects and who may use them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    All,
+    /// Everything belongs to whoever restores.
+    Grants,
+    None,
+}
+
+/// What rights can be kept; refused where the server cannot take the backup.
+fn preflight(maintenance: &mut Session, target: &Target, manifest: &Manifest) -> Result<Rights> {
     target.check_client(manifest.client_major())?;
     let server: u32 = maintenance.value("select current_setting('server_version_num')::int / 10000")?.parse()?;
     if server < manifest.server_major() {
@@ -183,7 +207,7 @@ fn preflight(maintenance: &mut Session, target: &Target, manifest: &Manifest) ->
         false => missing.into_iter().chain(strangers).collect(),
     };
     if needed.is_empty() {
-        return Ok(keep_owners);
+        return Ok(if keep_owners { Rights::All } else { Rights::Grants });
     }
     let message = format!("the backup grants to roles that the server does not have: {}", needed.join(", "));
     let hint = format!("make them first: `create role {} nologin;`", identifier(&needed[0]));
@@ -196,7 +220,7 @@ pub fn load_into(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Re
     step.detail("the backup's files");
     manifest::check(&backup.folder, manifest)?;
     step.detail("pg_restore");
-    pg_restore(target, &backup.folder.join(DUMP), jobs, false, step)?;
+    pg_restore(target, (&backup.folder.join(DUMP), manifest.client_major()), jobs, Rights::Grants, step)?;
     let mut session = Session::open(target, &ledger::purpose("rehearsal"))?;
     session.execute("set client_min_messages = warning")?;
     session.execute("drop table if exists ops.release_step, ops.release, ops.release_key cascade")?;
@@ -204,25 +228,42 @@ pub fn load_into(target: &Target, backup: &Backup, jobs: u32, step: &Step) -> Re
     Ok(())
 }
 
-/// pg_restore of a folder into a database; the first error ends it.
-pub fn pg_restore(target: &Target, dump: &Utf8Path, jobs: u32, keep_owners: bool, step: &Step) -> Result<()> {
+/// pg_restore of a folder, and the major version of the pg_dump that wrote it, into a database; the first error ends it.
+pub fn pg_restore(
+    target: &Target,
+    (dump, made_with): (&Utf8Path, u32),
+    jobs: u32,
+    rights: Rights,
+    step: &Step,
+) -> Result<()> {
     // As a connection string: a plain name with a `=` in it would be read as one.
     let database = target.database.replace('\\', "\\\\").replace('\'', "\\'");
     let connection = guarded(target, "db restore");
     // Nobody reads it yet, and what makes it the database in use is written through to the disk with all before it.
     let options = format!("{} -c synchronous_commit=off", connection.get("PGOPTIONS").unwrap_or_default());
-    let mut restore =
-        connection.with("PGOPTIONS", options.trim()).apply(Cmd::new(target.program("pg_restore")?)).args([
-            "--format=directory",
-            "--no-password",
-            "--exit-on-error",
-            &format!("--jobs={jobs}"),
-            &format!("--dbname=dbname='{database}'"),
-        ]);
-    if !keep_owners {
-        restore = restore.arg("--no-owner");
+    let tools = target.tools(made_with)?;
+    let mut restore = connection.with("PGOPTIONS", options.trim()).apply(Cmd::new(tools.program("pg_restore"))).args([
+        "--format=directory",
+        "--no-password",
+        &format!("--jobs={jobs}"),
+        &format!("--dbname=dbname='{database}'"),
+    ]);
+    restore = restore.args(match rights {
+        Rights::All => &[][..],
+        Rights::Grants => &["--no-owner"],
+        Rights::None => &["--no-owner", "--no-privileges"],
+    });
+    if tools.major < 17 || target.server_major() >= 17 {
+        return restore.arg("--exit-on-error").arg(dump).run(step);
     }
-    restore.arg(dump).run(step)
+    // From 17 on, pg_restore begins with a setting that older servers do not know, and cannot be told not to.
+    let restore = restore.env("LC_ALL", "C.UTF-8").arg(dump);
+    let output = restore.output()?;
+    let is_serious = |line: &str| line.starts_with("pg_restore: error: ") && !line.contains("\"transaction_timeout\"");
+    match output.code > 1 || output.stderr.lines().any(is_serious) {
+        true => Err(restore.failure(&output)),
+        false => Ok(()),
+    }
 }
 
 /// Notes beside the manifest that the backup was proven by a restore.

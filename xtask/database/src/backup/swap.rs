@@ -2,8 +2,9 @@
 //! so that a crash at any moment leaves the one state or the other, and never a database that is closed.
 //!
 //! ALTER DATABASE … RENAME locks the database first, which makes every new connection wait, and then waits some seconds
-//! for the sessions that are there to end. A second session ends them meanwhile, the one that holds the schema's lock
-//! last of all: it is there until nobody can come in any more.
+//! for the sessions that are there to end, looking again every tenth of a second. A second session ends them meanwhile,
+//! the one that holds the schema's lock last of all: it is there until nobody can come in any more. Then it wakes the
+//! rename by a notification, so that clients wait for some milliseconds only.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -19,17 +20,21 @@ use base::ui::{self, Failure, Step};
 use base::workspace::Workspace;
 
 /// How often the sessions of the old database are ended.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(5);
+/// How often the rename is woken: each time it looks once, and it looks fifty times.
+const WAKES: u32 = 5;
+const CHANNEL: &str = "xtask_swap";
 /// How long the rename may wait for whoever copies or alters the database right now.
 const LOCK_TIMEOUT: &str = "10s";
 /// Each gives the old sessions five seconds to end.
 const ATTEMPTS: usize = 3;
 
 /// Puts the scratch database in the target's place, and says under which name the old one is kept: closed, None when
-/// there was none. `held` is a session in the old database that holds the schema's lock.
-pub fn swap(mut scratch: Scratch, target: &Target, held: Option<Session>) -> Result<Option<String>> {
+/// there was none. `held` is a session in the old database that holds the schema's lock, with one of
+/// [`scratch::maintenance`] that ends the others.
+pub fn swap(mut scratch: Scratch, target: &Target, held: Option<(Session, Session)>) -> Result<Option<String>> {
     let [old, new] = [&target.database, &scratch.target.database].map(|name| identifier(name));
-    if held.is_none() {
+    let Some((held, ender)) = held else {
         let service = identifier(&target.config.service_role);
         for statement in [
             "begin".to_owned(),
@@ -41,7 +46,7 @@ pub fn swap(mut scratch: Scratch, target: &Target, held: Option<Session>) -> Res
             scratch.maintenance.execute(&statement)?;
         }
         return Ok(None);
-    }
+    };
     let digits: String = ui::utc(SystemTime::now()).chars().filter(char::is_ascii_digit).collect();
     let kept = format!("{}{digits}", scratch::beside(&target.database, "old"));
     let properties = facts::properties(&mut scratch.maintenance, &target.database, &scratch.target.database)?;
@@ -58,7 +63,7 @@ pub fn swap(mut scratch: Scratch, target: &Target, held: Option<Session>) -> Res
         format!("alter database {} allow_connections false", identifier(&kept)),
         "commit".to_owned(),
     ]);
-    let ender = scratch::maintenance(target, "db restore")?;
+    scratch.maintenance.execute(&format!("listen {CHANNEL}"))?;
     let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         scope.spawn(|| end_sessions(ender, &target.database, &done));
@@ -97,17 +102,27 @@ fn run(session: &mut Session, statements: &[String]) -> Result<()> {
 /// failure shows in that of the rename.
 fn end_sessions(mut session: Session, database: &str, done: &AtomicBool) {
     let database = literal(database);
+    let is_locked = format!(
+        "exists (select from pg_catalog.pg_locks l join pg_catalog.pg_database d on d.oid = l.objid \
+           where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::regclass and d.datname = {database} \
+           and l.mode = 'AccessExclusiveLock' and l.granted)"
+    );
     // A session that this role may not end is left, and the rename then says that it is there.
     let end = format!(
         "select count(pg_terminate_backend(a.pid)) from pg_catalog.pg_stat_activity a \
          where a.datname = {database} and (a.usesysid is null or pg_has_role(current_user, a.usesysid, 'member') \
-           or pg_has_role(current_user, 'pg_signal_backend', 'member')) \
-         and exists (select from pg_catalog.pg_locks l join pg_catalog.pg_database d on d.oid = l.objid \
-           where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::regclass and d.datname = {database} \
-           and l.mode = 'AccessExclusiveLock' and l.granted)"
+           or pg_has_role(current_user, 'pg_signal_backend', 'member')) and {is_locked}"
     );
+    let wake = format!(
+        "select count(pg_notify('{CHANNEL}', '')) from (select) it \
+         where {is_locked} and not exists (select from pg_catalog.pg_stat_activity where datname = {database})"
+    );
+    let mut wakes = 0;
     while !done.load(Ordering::Relaxed) {
         let _ended = session.run(&end);
+        if wakes < WAKES && session.value(&wake).is_ok_and(|count| count == "1") {
+            wakes += 1;
+        }
         std::thread::sleep(PAUSE);
     }
 }

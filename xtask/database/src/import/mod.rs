@@ -41,6 +41,10 @@ impl Format {
             Failure::usage(format!("unknown format `{name}`")).hint(suggest::did_you_mean(name, names)).into()
         })
     }
+    /// Reads the files of the folder itself only.
+    fn is_flat(self) -> bool {
+        matches!(self, Format::Dbmate | Format::GolangMigrate | Format::Sqlx)
+    }
     /// Orders versions as text, not as numbers.
     fn is_lexical(self) -> bool {
         matches!(self, Format::Dbmate | Format::Diesel)
@@ -190,7 +194,18 @@ fn diesel(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> Re
 fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> Result<()> {
     for file in files.iter().filter(|file| file.extension() == Some("sql")) {
         let name = name_of(file);
+        if history.format.is_flat() && file.components().count() > 1 {
+            let message = "it lies in a folder, where its tool does not look, and is not carried over";
+            history.notes.push(format!("{file}: {message}"));
+            continue;
+        }
         if name.ends_with(".down.sql") {
+            continue;
+        }
+        if history.format == Format::GolangMigrate && !name.ends_with(".up.sql") {
+            history
+                .notes
+                .push(format!("{file}: its name ends in neither .up.sql nor .down.sql; it is not carried over"));
             continue;
         }
         let stem = name.trim_end_matches(".sql").trim_end_matches(".up");
@@ -211,6 +226,10 @@ fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> 
             }
         };
         let bytes = std::fs::read(folder.join(file))?;
+        if let Some(tool) = stranger(&bytes).filter(|_| history.format == Format::Plain) {
+            let message = format!("it is a file of {tool}, whose parts would all be run");
+            history.findings.push(problem(file, message).hint("take only what goes up into a folder of its own"));
+        }
         let down = file.with_file_name(format!("{stem}.down.sql"));
         let down = std::fs::read(folder.join(&down)).ok().map(|bytes| (down, bytes));
         let mut item = Item { theirs, parts, name: rest, up: bytes, down, ..Item::of(file) };
@@ -221,12 +240,26 @@ fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> 
         }
         history.items.push(item);
     }
-    for file in files.iter().filter(|file| name_of(file).ends_with(".down.sql")) {
+    let is_read = |file: &&Utf8PathBuf| !history.format.is_flat() || file.components().count() == 1;
+    for file in files.iter().filter(is_read).filter(|file| name_of(file).ends_with(".down.sql")) {
         if !history.items.iter().any(|item| item.down.as_ref().is_some_and(|(down, _)| down == file)) {
             history.notes.push(format!("{file}: there is no migration that it would take back"));
         }
     }
     Ok(())
+}
+
+/// The tool whose marks a file has, when that is none of those that are known here.
+fn stranger(bytes: &[u8]) -> Option<&'static str> {
+    const MARKS: [(&str, &str); 4] = [
+        ("-- +goose ", "goose"),
+        ("-- +migrate ", "sql-migrate"),
+        ("--liquibase formatted sql", "Liquibase"),
+        ("-- //@UNDO", "MyBatis Migrations"),
+    ];
+    let text = String::from_utf8_lossy(bytes);
+    let has = |mark: &str| text.lines().any(|line| line.trim_start().starts_with(mark));
+    MARKS.into_iter().find(|(mark, _)| has(mark)).map(|(_, tool)| tool)
 }
 
 impl Item {
@@ -245,21 +278,57 @@ impl Item {
     }
 }
 
+/// Whether two versions are one to their tool: `1.02` and `1.2`.
+pub(super) fn same_version(a: &str, b: &str) -> bool {
+    let plain = |text: &str| {
+        let mut parts: Vec<String> = text.split('.').map(|part| part.trim_start_matches('0').to_owned()).collect();
+        while parts.len() > 1 && parts.last().is_some_and(String::is_empty) {
+            parts.pop();
+        }
+        parts
+    };
+    plain(a) == plain(b)
+}
+
+/// Digits as a number of any length, to be compared.
+fn number(digits: &str) -> (usize, String) {
+    let digits = digits.trim_start_matches('0');
+    (digits.len(), digits.to_owned())
+}
+
+/// A path cut into texts and numbers, so that `2.10` comes behind `2.9`.
+fn natural(file: &Utf8Path) -> Vec<(usize, String)> {
+    let mut parts = Vec::new();
+    let mut rest = file.as_str();
+    while let Some(first) = rest.chars().next() {
+        let is_number = first.is_ascii_digit();
+        let end = rest.find(|char: char| char.is_ascii_digit() != is_number).unwrap_or(rest.len());
+        let (part, behind) = rest.split_at(end);
+        let digits = part.trim_start_matches('0');
+        parts.push(if is_number { (digits.len() + 1, digits.to_owned()) } else { (0, part.to_owned()) });
+        rest = behind;
+    }
+    parts
+}
+
 /// Puts the items into the tool's order and gives each the version by which our order, that of numbers, is the same.
 fn order(history: &mut History) {
     let is_lexical = history.format.is_lexical();
-    let number = |digits: &str| {
-        let digits = digits.trim_start_matches('0');
-        (digits.len(), digits.to_owned())
-    };
     history.items.sort_by(|a, b| {
         let by_text = || a.parts.cmp(&b.parts);
         let by_number = || a.parts.iter().map(|part| number(part)).cmp(b.parts.iter().map(|part| number(part)));
         let first = if is_lexical { by_text() } else { by_number() };
-        (a.parts.is_empty().cmp(&b.parts.is_empty())).then(first).then_with(|| a.file.cmp(&b.file))
+        let by_name = || natural(&a.file).cmp(&natural(&b.file)).then_with(|| a.file.cmp(&b.file));
+        (a.parts.is_empty().cmp(&b.parts.is_empty())).then(first).then_with(by_name)
     });
+    if history.format != Format::Plain {
+        for pair in history.items.windows(2).filter(|pair| same_version(&pair[0].theirs, &pair[1].theirs)) {
+            let message = format!("version {} is also that of {}", pair[1].theirs, pair[0].file);
+            history.findings.push(problem(&pair[1].file, message));
+        }
+    }
     let rises = |versions: &[String]| {
-        versions.iter().all(|version| !version.is_empty() && version.len() <= 18)
+        versions.iter().all(|version| !version.is_empty() && version.len() <= 20)
             && versions.windows(2).all(|pair| number(&pair[0]) < number(&pair[1]))
     };
     let width = |index: usize| {
@@ -325,5 +394,9 @@ mod tests {
         );
         assert_eq!(versions(Format::Diesel, &[&["2023"], &["202201"]]), ["202201:202201", "2023:202300"]);
         assert_eq!(versions(Format::Dbmate, &[&["2"], &["10"], &["1"]]), ["1:0001", "10:0002", "2:0003"]);
+        let mut names = ["2.10_a", "2.9_z", "a/1", "02.9_b", "10"];
+        names.sort_by_key(|name| natural(Utf8Path::new(name)));
+        assert_eq!(names, ["a/1", "02.9_b", "2.9_z", "2.10_a", "10"]);
+        assert!(same_version("1.0", "01") && same_version("0", "00") && !same_version("1.1", "11"));
     }
 }

@@ -112,10 +112,16 @@ impl Look {
     /// Refuses (exit 3) a ledger that somebody has written to by hand.
     pub fn check_chain(&self) -> Result<()> {
         let Some(version) = &self.edited else { return Ok(()) };
-        let finding = Finding::error(format!(
-            "the ledger was edited by hand: version {version} does not follow from what is before it"
-        ))
-        .hint("find out who did it and why; `cargo xtask migrate repair` accepts it as it stands");
+        let finding = match self.chain.is_empty() {
+            true => Finding::error(
+                "the ledger has no history: an older version of this program has made it, or somebody removed it",
+            )
+            .hint("`cargo xtask migrate repair` writes one for what it says now"),
+            false => Finding::error(format!(
+                "the ledger was edited by hand: version {version} does not follow from what is before it"
+            ))
+            .hint("find out who did it and why; `cargo xtask migrate repair` accepts it as it stands"),
+        };
         let message = "the ledger is not what the tasks wrote; nothing was touched";
         Err(Failure::with_findings(base::ui::Exit::Findings, message, vec![finding]).into())
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::explain::explain;
 use super::script::{Ready, Step};
 use crate::ledger::{self, Applied, Chain, Event};
-use crate::session::{Answer, Session, SqlError, identifier};
+use crate::session::{Batch, Session, SqlError, identifier};
 use crate::sql::Kind;
 use crate::sql::statement::Nature;
 use base::tools::os;
@@ -18,7 +18,8 @@ use base::workspace::database::Timeouts;
 /// How often a file is tried when a lock was not to be had (55P03) or a deadlock was resolved against it (40P01).
 pub(super) const ATTEMPTS: u32 = 5;
 
-/// Puts a session back to how it was opened, without DISCARD ALL, which would free the lock. One exchange.
+/// Puts a session back to how it was opened, without DISCARD ALL, which would free the lock. One exchange. It ends each
+/// file, and does not begin the transaction of the next one: that would have what the last file has set.
 pub const RESET: &str = "reset session authorization\\; reset role\\; reset all\\; close all\\; unlisten *\\; \
                                 deallocate all\\; discard temp\\; discard sequences";
 
@@ -99,9 +100,70 @@ impl Runner<'_> {
         Ok(started.elapsed())
     }
 
-    /// What the last file did to the session must not reach what comes after the files.
-    pub fn reset(&mut self) -> Result<()> {
-        self.session.execute(RESET).map(|_| ())
+    /// Applies many, in their order; `begins` is told of each. What can be sent at once is sent before the file before it is
+    /// answered, so that neither the server nor this program waits for the other. Only the last commit waits for the disk:
+    /// it takes all before it along, because the log is written in its order.
+    pub fn many(
+        &mut self,
+        files: &[(&Ready, Option<&Applied>)],
+        mut begins: impl FnMut(&Ready),
+    ) -> Result<Vec<Duration>> {
+        let mut times = Vec::new();
+        let mut ahead = None;
+        for (index, (ready, row)) in files.iter().enumerate() {
+            begins(ready);
+            let started = Instant::now();
+            if !is_plain(ready) {
+                match ready.migration.version.is_empty() {
+                    true => self.repeatable(ready)?,
+                    false => self.up(ready, *row)?,
+                };
+                times.push(started.elapsed());
+                continue;
+            }
+            self.say_echoes(ready);
+            let batch = match ahead.take() {
+                Some(batch) => batch,
+                None => {
+                    let batch = self.planned(ready, index + 1 == files.len());
+                    self.session.send_batch(&batch);
+                    batch
+                }
+            };
+            if let Some((next, _)) = files.get(index + 1).filter(|(next, _)| is_plain(next)) {
+                let next = self.planned(next, index + 2 == files.len());
+                self.session.send_batch_ahead(&next);
+                ahead = Some(next);
+            }
+            if let Err(trouble) = self.outcome(ready, &batch, 1) {
+                if let Some(ahead) = &ahead {
+                    self.session.receive_batch(ahead)?;
+                }
+                self.again(ready, trouble, |this| {
+                    this.session.send_batch(&batch);
+                    this.outcome(ready, &batch, 1)
+                })?;
+                if let Some(ahead) = &ahead {
+                    self.session.send_batch(ahead);
+                }
+            }
+            times.push(started.elapsed());
+        }
+        Ok(times)
+    }
+
+    /// The batch of a file; the history's chain goes on behind it.
+    fn planned(&mut self, ready: &Ready, waits_for_disk: bool) -> Batch {
+        let entry = ready.migration.entry();
+        let record = match entry.version.is_empty() {
+            true => ledger::record_repeatable(&self.chain, &entry),
+            false => {
+                let record = ledger::record(&self.chain, Event::Applied, &entry);
+                self.chain.last = self.chain.link(Event::Applied, &entry);
+                record
+            }
+        };
+        self.batch(ready, &[], &record, waits_for_disk)
     }
 
     fn say_echoes(&self, ready: &Ready) {
@@ -110,54 +172,88 @@ impl Runner<'_> {
 
     /// The file and its row in one transaction, again when a lock was not to be had.
     fn inside(&mut self, ready: &Ready, first: &[String], record: &str) -> Result<()> {
-        let mut attempt = 1;
-        loop {
-            match self.try_inside(ready, first, record) {
-                Ok(()) => return Ok(()),
-                Err(trouble) if trouble.is_passing() && attempt < ATTEMPTS => {
-                    self.session.execute("rollback")?;
-                    pause(attempt);
-                    attempt += 1;
-                }
-                Err(trouble) => return Err(self.explain(ready, trouble)),
-            }
+        match self.try_inside(ready, first, record) {
+            Ok(()) => Ok(()),
+            Err(trouble) => self.again(ready, trouble, |this| this.try_inside(ready, first, record)),
         }
     }
 
-    /// What is sent after a failure inside a transaction changes nothing, so all is sent at once; a file that could
-    /// revive its transaction (`ROLLBACK TO`), or that has COPY data, goes one by one.
+    /// Tries again as long as that may help, or explains.
+    fn again(
+        &mut self,
+        ready: &Ready,
+        mut trouble: Trouble,
+        mut attempt: impl FnMut(&mut Self) -> Result<(), Trouble>,
+    ) -> Result<()> {
+        for number in 1..ATTEMPTS {
+            if !trouble.is_passing() {
+                break;
+            }
+            self.session.execute("rollback")?;
+            // What a transaction has prepared outlives it.
+            self.session.execute(RESET)?;
+            pause(number);
+            match attempt(self) {
+                Ok(()) => return Ok(()),
+                Err(next) => trouble = next,
+            }
+        }
+        Err(self.explain(ready, trouble))
+    }
+
+    /// What is sent after a failure inside a transaction changes nothing, so all is sent at once where that is possible.
     fn try_inside(&mut self, ready: &Ready, first: &[String], record: &str) -> Result<(), Trouble> {
+        if is_plain(ready) {
+            let batch = self.batch(ready, first, record, true);
+            self.session.send_batch(&batch);
+            return self.outcome(ready, &batch, 1 + first.len());
+        }
+        let (begin, end) = self.frame(ready, record, true);
+        for statement in std::iter::once(&begin).chain(first) {
+            self.session.execute(statement)?;
+        }
         let steps = &ready.script.steps;
+        for (index, step) in steps.iter().enumerate() {
+            self.statement(ready, step, index)?;
+        }
+        self.session.run(&end)?.ok().map(|_| ()).map_err(|error| Trouble::Statement(error, steps.len()))
+    }
+
+    /// What stands around a file's statements in one transaction.
+    fn frame(&self, ready: &Ready, record: &str, waits_for_disk: bool) -> (String, String) {
         let [lock, statement] = self.limits(ready, "local");
-        let begin = format!("begin\\; {lock}\\; {statement}");
-        let end = format!("{AS_OWNER}\\; {record}\\; commit");
-        let is_plain = |step: &Step| matches!(step.piece.kind, Kind::Sql) && step.nature != Nature::RollbackToSavepoint;
-        let mut opening = vec![RESET, begin.as_str()];
-        opening.extend(first.iter().map(String::as_str));
-        if !steps.iter().all(is_plain) {
-            for answer in self.session.run_all(&opening)? {
-                answer.ok().map_err(|error| Trouble::Other(error.into()))?;
+        let commit = if waits_for_disk { "" } else { "\\; set local synchronous_commit = off" };
+        let begin = format!("begin\\; {lock}\\; {statement}{commit}");
+        (begin, format!("{AS_OWNER}\\; {record}\\; commit\\; {RESET}"))
+    }
+
+    fn batch(&mut self, ready: &Ready, first: &[String], record: &str, waits_for_disk: bool) -> Batch {
+        let steps = &ready.script.steps;
+        let (begin, end) = self.frame(ready, record, waits_for_disk);
+        let mut statements = vec![begin.as_str()];
+        statements.extend(first.iter().map(String::as_str));
+        let from = statements.len();
+        statements.extend(steps.iter().map(|step| ready.script.sql(step)));
+        statements.push(&end);
+        // With one statement there is no doubt whose notices they are.
+        let told = if steps.len() > 1 { from..from + steps.len() } else { 0..0 };
+        self.session.batch(&statements, told)
+    }
+
+    /// The answer to a batch, in which `from` statements of ours stand before the file's.
+    fn outcome(&mut self, ready: &Ready, batch: &Batch, from: usize) -> Result<(), Trouble> {
+        let steps = &ready.script.steps;
+        let outcome = self.session.receive_batch(batch)?;
+        for (index, line) in &outcome.notices {
+            if let Some(step) = steps.get(index.saturating_sub(from).min(steps.len().saturating_sub(1))) {
+                warn(ready, step, line);
             }
-            for (index, step) in steps.iter().enumerate() {
-                self.statement(ready, step, index)?;
-            }
-            self.session.run(&end)?.ok().map_err(|error| Trouble::Statement(error, steps.len()))?;
-            return Ok(());
         }
-        let mut all = opening.clone();
-        all.extend(steps.iter().map(|step| ready.script.sql(step)));
-        all.push(&end);
-        for (index, answer) in self.session.run_blind(&all)?.into_iter().enumerate() {
-            let statement = index.saturating_sub(opening.len()).min(steps.len());
-            if let Some(step) = index.checked_sub(opening.len()).and_then(|index| steps.get(index)) {
-                warn(ready, step, &answer);
-            }
-            answer.ok().map_err(|error| match index < opening.len() {
-                true => Trouble::Other(error.into()),
-                false => Trouble::Statement(error, statement),
-            })?;
+        match outcome.error {
+            None => Ok(()),
+            Some((index, error)) if index < from => Err(Trouble::Other(error.into())),
+            Some((index, error)) => Err(Trouble::Statement(error, index - from)),
         }
-        Ok(())
     }
 
     /// One statement of the file.
@@ -167,7 +263,7 @@ impl Runner<'_> {
             Some(data) => self.session.copy(sql, data)?,
             None => self.session.run(sql)?,
         };
-        warn(ready, step, &answer);
+        answer.notices.iter().for_each(|line| warn(ready, step, line));
         answer.ok().map(|_| ()).map_err(|error| Trouble::Statement(error, index))
     }
 
@@ -205,9 +301,16 @@ impl Runner<'_> {
     }
 }
 
-/// Shows what the server warns of.
-fn warn(ready: &Ready, step: &Step, answer: &Answer) {
-    for warning in answer.notices.iter().filter_map(|line| line.strip_prefix("WARNING:  ")) {
+/// Whether all of it can be sent at once: not what could revive its transaction (`ROLLBACK TO`), nor COPY data, nor what
+/// runs outside of one.
+fn is_plain(ready: &Ready) -> bool {
+    let is_plain = |step: &Step| matches!(step.piece.kind, Kind::Sql) && step.nature != Nature::RollbackToSavepoint;
+    !ready.script.runs_outside() && ready.script.steps.iter().all(is_plain)
+}
+
+/// Shows a line of the server's that warns of something.
+fn warn(ready: &Ready, step: &Step, line: &str) {
+    if let Some(warning) = line.strip_prefix("WARNING:  ") {
         ui::warn(&format!("{}: {warning}", ready.script.place(step)));
     }
 }

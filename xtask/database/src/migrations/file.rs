@@ -25,7 +25,7 @@ pub struct Migration {
     pub sha256: String,
     pub raw_sha256: String,
     /// Already read, for a file that includes others: its hash needs them.
-    pub(super) script: Option<Script>,
+    pub(super) script: Option<Box<Script>>,
 }
 
 impl Migration {
@@ -137,6 +137,10 @@ fn read_one(workspace: &Workspace, path: &Utf8Path) -> Result<Migration, Finding
 
 fn read_content(workspace: &Workspace, path: &Utf8Path, version: String, name: String) -> Result<Migration, Finding> {
     let file = workspace.relative(path).to_owned();
+    if path.is_symlink() && path.canonicalize_utf8().is_ok_and(|real| !real.starts_with(workspace.root())) {
+        let finding = Finding::error("the link leads out of the workspace").at(start_of(&file));
+        return Err(finding.hint("copy the file: what it says is part of the history"));
+    }
     let bytes =
         std::fs::read(path).map_err(|error| Finding::error(format!("cannot be read: {error}")).at(start_of(&file)))?;
     let text = canonical(&bytes).map_err(|error| syntax(&file, &error))?;
@@ -148,7 +152,7 @@ fn read_content(workspace: &Workspace, path: &Utf8Path, version: String, name: S
         if let Some(included) = script.included_sha256() {
             migration.sha256 = hash::sha256(format!("{}\n{included}", migration.sha256));
         }
-        migration.script = Some(script);
+        migration.script = Some(Box::new(script));
     }
     Ok(migration)
 }

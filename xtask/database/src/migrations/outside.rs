@@ -35,7 +35,6 @@ impl Runner<'_> {
         if let Some(row) = row.filter(|row| row.state == state) {
             check_head(ready, row)?;
         }
-        self.session.execute(RESET)?;
         for limit in self.limits(ready, "session") {
             self.session.execute(&limit)?;
         }
@@ -60,6 +59,7 @@ impl Runner<'_> {
             _ => ledger::finish(&self.chain, &entry),
         };
         self.session.execute(&finish)?;
+        self.session.execute(RESET)?;
         Ok(())
     }
 

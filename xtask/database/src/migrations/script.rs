@@ -51,7 +51,7 @@ pub fn prepare(workspace: &Workspace, migrations: Vec<Migration>) -> Result<Vec<
     let mut findings = Vec::new();
     for mut migration in migrations {
         let script = match migration.script.take() {
-            Some(script) => Ok(script),
+            Some(script) => Ok(*script),
             None => read(workspace, &migration),
         };
         match script.and_then(|script| script.check(&migration).map(|()| script)) {
@@ -82,8 +82,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn source(&mut self, file: Utf8PathBuf, text: String) -> Result<(), Finding> {
-        let path = self.workspace.root().join(&file);
-        self.open.push(path.canonicalize_utf8().unwrap_or(path));
+        self.open.push(self.workspace.root().join(&file));
         let source = self.script.sources.len();
         let pieces = split(&text).map_err(|error| syntax(&file, &error))?;
         self.script.sources.push(Source { file: file.clone(), text: text.clone() });
@@ -131,7 +130,7 @@ impl Reader<'_> {
         if !found.starts_with(root) {
             return Err(refuse("is outside the workspace").hint("copy it into the workspace"));
         }
-        if self.open.contains(&found) {
+        if self.open.iter().any(|open| open.canonicalize_utf8().is_ok_and(|open| open == found)) {
             return Err(refuse("includes itself"));
         }
         let file = self.workspace.relative(&found).to_owned();

@@ -119,6 +119,9 @@ pub fn tokens(text: &str) -> impl Iterator<Item = (Token, &str)> {
 /// unsetting them is no help: `\:` is a colon that it leaves alone, and it takes the backslash away. It drops empty lines
 /// outside quotes, which would move every error after them: they become a blank of the same length.
 pub fn for_psql(statement: &str) -> String {
+    if !statement.contains(':') && !statement.contains("\n\n") {
+        return statement.to_owned();
+    }
     let mut sent = String::with_capacity(statement.len() + 16);
     for (token, text) in tokens(statement) {
         let at = sent.len();

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::Format;
-use super::catalog::Table;
+use super::catalog::{Column, Table};
 use crate::session::Session;
 
 /// The file that a folder of an export holds beside its rows.
@@ -79,6 +79,21 @@ pub fn write(session: &mut Session, item: &Item, format: Format, path: &Utf8Path
         .and_then(|()| sink.inner.get_ref().sync_all())
         .with_context(|| format!("failed to write `{path}`"))?;
     Ok(sink.ends.saturating_sub(u64::from(format == Format::Csv)))
+}
+
+/// How many rows of a table hold a JSON null, which JSON lines cannot tell from a column that is null.
+pub fn json_nulls(session: &mut Session, item: &Item, format: Format) -> Result<u64> {
+    let table = item.table.as_ref().filter(|_| format == Format::Jsonl);
+    let columns = table.iter().flat_map(|table| table.written()).filter(|column| column.base.starts_with("json"));
+    let is_null = |column: &Column| {
+        format!("{}_typeof(xtask_row.{}) = 'null'", column.base, crate::session::identifier(&column.name))
+    };
+    let conditions: Vec<String> = columns.map(is_null).collect();
+    if conditions.is_empty() {
+        return Ok(0);
+    }
+    let query = format!("select count(*) from ({}) xtask_row where {}", item.select, conditions.join(" or "));
+    Ok(session.value(&query)?.parse().unwrap_or(0))
 }
 
 /// What is known of an export, for whoever imports it: tables in the order they can be loaded in.

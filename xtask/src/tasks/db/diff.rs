@@ -9,7 +9,7 @@ use crate::tools::os;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
 use database::diff::{self, Difference};
-use database::scratch::Scratch;
+use database::scratch::{Scratch, copy_schema};
 use database::session::{Session, identifier};
 use database::{Target, ledger};
 
@@ -33,7 +33,11 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbDiff) -> 
             found: Some("applied".to_owned()),
         })
         .collect();
-    differences.extend(diff::compare(&expected, &diff::read(&mut live)?));
+    let found = diff::compare(&expected, &diff::read(&mut live)?);
+    differences.extend(match found.iter().any(Difference::may_be_writing) {
+        true => written_alike(workspace, found, (empty.target(), &target), &mut live)?,
+        false => found,
+    });
     if flags.json {
         let all: Vec<_> = differences.iter().map(Difference::to_json).collect();
         ui::json(&json!({"environment": environment.name, "differences": all}));
@@ -47,6 +51,35 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbDiff) -> 
         }
     }
     Ok(if differences.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// The differences that remain when both databases are written by one more dump: a database that was restored, or that has
+/// another version of PostgreSQL, has the same expressions in other words.
+fn written_alike(
+    workspace: &Workspace,
+    differences: Vec<Difference>,
+    (expected, found): (&Target, &Target),
+    live: &mut Session,
+) -> Result<Vec<Difference>> {
+    let step = ui::step("compare how both are written");
+    let mut again = |of: &Target| {
+        let empty = Empty::beside(workspace, found, live, &step)?;
+        copy_schema(of, empty.target())?;
+        diff::read(&mut Session::open(empty.target(), &ledger::purpose("db diff"))?)
+    };
+    match again(expected).and_then(|expected| Ok((expected, again(found)?))) {
+        Ok((expected, found)) => {
+            step.done();
+            let is_one = |it: &Difference| !(it.may_be_writing() && it.is_gone_in(&expected, &found));
+            Ok(differences.into_iter().filter(is_one).collect())
+        }
+        // Better too many than too few.
+        Err(error) => {
+            step.failed(&format!("{error:#}"));
+            ui::warn("some of these may be the same, written in another way");
+            Ok(differences)
+        }
+    }
 }
 
 /// An empty database, best on the same server: then both are written by the same version, and roles are the same.
@@ -67,11 +100,12 @@ impl Empty {
             "select datname from pg_catalog.pg_database d where datname like '{PREFIX}%' and not exists \
              (select from pg_catalog.pg_stat_activity a where a.datid = d.oid)"
         ))?;
-        for name in old.lines() {
+        let own = format!("{PREFIX}{}_", std::process::id());
+        for name in old.lines().filter(|name| !name.starts_with(&own)) {
             // Of a run that is just beginning, perhaps: then it is in use, and stays.
             let _dropped = live.run(&format!("drop database if exists {}", identifier(name)))?;
         }
-        let name = format!("{PREFIX}{}_{}", std::process::id(), os::random_hex(4)?);
+        let name = format!("{own}{}", os::random_hex(4)?);
         match live.run(&format!("create database {} template template0", identifier(&name)))?.ok() {
             Ok(_) => Ok(Empty::There { target: target.with_database(&name), server: target.clone() }),
             Err(error) if error.sqlstate == "42501" => {

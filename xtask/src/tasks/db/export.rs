@@ -136,6 +136,17 @@ fn write_one(
     let result = export::write(session, item, format, temporary);
     let rows = finish(result, temporary, out)?;
     step.done_with(&format!("{rows} rows"));
+    tell_json_nulls(session, item, format)
+}
+
+fn tell_json_nulls(session: &mut Session, item: &Item, format: Format) -> Result<()> {
+    let rows = export::json_nulls(session, item, format)?;
+    if rows > 0 {
+        ui::warn(&format!(
+            "{}: {rows} rows hold a JSON null, which comes back as NULL; --format csv tells them apart",
+            item.label
+        ));
+    }
     Ok(())
 }
 
@@ -153,6 +164,7 @@ pub fn write_folder(
         let step = ui::step(format!("export {}", item.label));
         let rows = export::write(session, item, format, &folder.join(format!("{}.{}", item.label, format.name())))?;
         step.done_with(&format!("{rows} rows"));
+        tell_json_nulls(session, item, format)?;
         written.push((item.clone(), rows));
     }
     files::write_json(&folder.join(MANIFEST), &describe(&written))

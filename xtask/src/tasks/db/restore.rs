@@ -113,10 +113,9 @@ impl Job<'_> {
     fn prove(&self) -> Result<Exit> {
         let mut maintenance = scratch::maintenance(self.target, "db restore")?;
         self.sweep(&mut maintenance)?;
-        let scratch = self.load(maintenance)?;
-        self.note();
+        let (scratch, is_verified) = self.load(maintenance)?;
         scratch.remove()?;
-        self.report(&json!({"id": self.manifest.id, "database": null, "kept": null, "is_verified": true}), "");
+        self.report(&json!({"id": self.manifest.id, "database": null, "kept": null, "is_verified": is_verified}), "");
         Ok(Exit::Done)
     }
 
@@ -132,11 +131,10 @@ impl Job<'_> {
             return Err(failure.hint("give another name, or drop it first").into());
         }
         self.sweep(&mut maintenance)?;
-        let scratch = self.load(maintenance)?;
-        self.note();
+        let (scratch, is_verified) = self.load(maintenance)?;
         self.settle(&scratch)?;
         scratch.rename(name)?;
-        let result = json!({"id": self.manifest.id, "database": name, "kept": null, "is_verified": true});
+        let result = json!({"id": self.manifest.id, "database": name, "kept": null, "is_verified": is_verified});
         self.report(&result, &format!("restored into `{name}`"));
         Ok(Exit::Done)
     }
@@ -155,9 +153,15 @@ impl Job<'_> {
             swap::preflight(&mut maintenance, &self.target.database)?;
             held = Some(session);
         }
-        let scratch = self.load(maintenance)?;
-        self.note();
-        self.settle(&scratch)?;
+        let (scratch, is_verified) = self.load(maintenance)?;
+        // The session that will end all others connects meanwhile.
+        let (ender, settled) = std::thread::scope(|scope| {
+            let ender = scope.spawn(|| scratch::maintenance(self.target, "db restore"));
+            let settled = self.settle(&scratch);
+            (ender.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into())), settled)
+        });
+        settled?;
+        let ender = ender?;
         let step = ui::step(format!("put it in the place of {}", self.target.database));
         let carried = match &mut held {
             Some(held) => swap::carry_releases(held, self.target, &scratch, self.manifest, self.workspace, &step),
@@ -177,7 +181,7 @@ impl Job<'_> {
             let _dropped = scratch.remove();
             return Err(Failure::failed("the lock of the schema was lost; the old database serves on").into());
         }
-        let kept = self.times.take("swap", || swap::swap(scratch, self.target, held))?;
+        let kept = self.times.take("swap", || swap::swap(scratch, self.target, held.map(|held| (held, ender))))?;
         step.done_with(&if carried == 0 {
             String::new()
         } else {
@@ -191,7 +195,7 @@ impl Job<'_> {
             words.push_str(&format!("; the old one is kept as `{kept}`, closed; when it is no longer needed: {drop}"));
         }
         let result =
-            json!({"id": self.manifest.id, "database": self.target.database, "kept": kept, "is_verified": true});
+            json!({"id": self.manifest.id, "database": self.target.database, "kept": kept, "is_verified": is_verified});
         self.report(&result, &words);
         Ok(Exit::Done)
     }
@@ -203,20 +207,28 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// A new database with what the backup holds, compared with the manifest; dropped again when anything fails.
-    fn load(&self, maintenance: Session) -> Result<Scratch> {
+    /// A new database with what the backup holds, compared with the manifest, and whether its content could be; dropped
+    /// again when anything fails.
+    fn load(&self, maintenance: Session) -> Result<(Scratch, bool)> {
         let scratch = Scratch::make(maintenance, self.target, self.manifest)?;
         let result = (|| {
             let step = ui::step(format!("restore into {}", scratch.target.database));
             self.times.take("restore", || scratch.load(self.backup, self.jobs, &step))?;
             step.done();
             let step = ui::step("verify");
-            self.times.take("verify", || scratch.verify(self.manifest, self.jobs))?;
-            step.done_with(&format!("{} tables equal the backup's snapshot", self.manifest.tables.len()));
-            Ok(())
+            let is_verified = self.times.take("verify", || scratch.verify(self.manifest, self.jobs))?;
+            let count = self.manifest.tables.len();
+            step.done_with(&match is_verified {
+                true => format!("{count} tables equal the backup's snapshot"),
+                false => format!("{count} tables have as many rows as in the backup's snapshot"),
+            });
+            Ok(is_verified)
         })();
         match result {
-            Ok(()) => Ok(scratch),
+            Ok(is_verified) => {
+                self.note(is_verified);
+                Ok((scratch, is_verified))
+            }
             Err(error) => {
                 // Best effort: the next run drops it as well.
                 let _dropped = scratch.remove();
@@ -232,8 +244,13 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn note(&self) {
-        if let Err(error) = scratch::note_verified(self.backup, self.target, self.started) {
+    /// Notes what was proven beside the backup.
+    fn note(&self, is_verified: bool) {
+        if !is_verified {
+            ui::warn(
+                "another version of this program has made the backup, whose way to hash content is not known here",
+            );
+        } else if let Err(error) = scratch::note_verified(self.backup, self.target, self.started) {
             ui::warn(&format!("the backup is proven, but this could not be noted beside it: {error:#}"));
         }
     }

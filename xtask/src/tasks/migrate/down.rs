@@ -42,7 +42,6 @@ pub fn down(workspace: &Workspace, environment: Option<&str>, flags: &MigrateDow
             step.done();
             reverted.push((row, time));
         }
-        runner.reset()?;
         remember(workspace, &environment, &ledger::read(&mut session)?)?;
         leftovers::check(&mut session, &before)?;
         let objects = reverted

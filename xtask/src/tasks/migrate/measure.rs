@@ -13,56 +13,99 @@ use crate::ui::{self, Exit, Failure, Finding, Place};
 use crate::workspace::database::Budget;
 use crate::workspace::{Environment, Workspace};
 use database::Target;
+use database::backup::scratch;
+use database::backup::store::{self, Backup};
 use database::ledger;
 use database::measure::{Report, measure as run};
 use database::scratch::Scratch;
 use database::session::Session;
 
 pub fn measure(workspace: &Workspace, environment: Option<&str>, flags: &MigrateMeasure) -> Result<Exit> {
-    let budget_of = environment.unwrap_or(DEV);
-    workspace.check_environment_name(budget_of)?;
-    let dev = Environment::load(workspace, DEV)?;
-    let mut source = Target::of(workspace, &dev, DEV)?;
-    if !source.is_embedded() {
-        let failure = Failure::cannot_tell(
-            "dev's database is run by others, and a copy is only made on the server that runs here",
-        );
-        return Err(failure.hint("set DATABASE_ADMIN_URL=embedded: in .env.dev").into());
-    }
-    if let Some(name) = &flags.data {
-        source = source.with_database(name);
-    }
-    let disk = Disk::read(workspace)?;
-    let step = ui::step(format!("copy {}", source.database));
-    let scratch = Scratch::copy_of(&source, &step)?;
-    step.done();
-    let mut session = Session::open(&scratch.target, &ledger::purpose("migrate measure"))?;
-    let look = ledger::look(&mut session, "")?;
-    let plan = Plan::new(workspace, &disk, &look, DEV, &Wish::ALL)?;
-    let mut reports = Vec::new();
-    for ready in plan.pending.iter().chain(&plan.repeatable) {
-        let step = ui::step(format!("measure {}", ready.migration.title()));
-        reports.push(run(&mut session, &scratch.target, ready)?);
-        step.done();
-    }
-    let budget = source.config.policy(budget_of).migration_budget;
-    let exceeded = exceeded(&reports, &budget, budget_of);
+    let name = environment.unwrap_or(DEV);
+    workspace.check_environment_name(name)?;
+    let (real, _) = Environment::read(workspace, name)?;
+    let data = Data::choose(workspace, &real, flags.data.as_deref())?;
+    let (scratch, data_name) = data.scratch(workspace)?;
+    let history_of = if matches!(data, Data::Backup(_)) { name } else { DEV };
+    let reports = run_pending(workspace, &scratch, history_of)?;
+    let budget = scratch.target.config.policy(name).migration_budget;
+    let exceeded = exceeded(&reports, &budget, name);
     if flags.json {
         let migrations: Vec<_> = reports.iter().map(to_json).collect();
         let findings: Vec<_> = exceeded.iter().map(Finding::to_json).collect();
-        ui::json(
-            &json!({"environment": budget_of, "data": source.database, "migrations": migrations, "exceeded": findings}),
-        );
+        ui::json(&json!({"environment": name, "data": data_name, "migrations": migrations, "exceeded": findings}));
     } else if reports.is_empty() {
-        ui::say(&format!("nothing is pending in the copy of {}; --data NAME copies another database", source.database));
+        ui::say(&format!("nothing is pending in {data_name}; --data names other data"));
     } else {
         show(&reports);
     }
     match exceeded.is_empty() {
         true => Ok(Exit::Done),
         false => {
-            let message = format!("the migrations cost more than `{budget_of}` allows");
+            let message = format!("the migrations cost more than `{name}` allows");
             Err(Failure::with_findings(Exit::Findings, &message, exceeded).into())
+        }
+    }
+}
+
+/// The data that the migrations are tried on.
+enum Data {
+    /// A database of dev's server, copied.
+    Copy(Option<String>),
+    /// A backup of the environment, restored.
+    Backup(Box<Backup>),
+}
+
+impl Data {
+    /// What `--data` names: a database of dev's server, `backup` (the last that was verified, else the last), or
+    /// `backup:ID`. Without it, the environment's last verified backup, where there is one and it is not dev.
+    fn choose(workspace: &Workspace, environment: &Environment, given: Option<&str>) -> Result<Data> {
+        let verified = || store::latest_verified(workspace, environment).map(|backup| Data::Backup(Box::new(backup)));
+        match given {
+            None if environment.name == DEV => Ok(Data::Copy(None)),
+            None => Ok(verified().unwrap_or_else(|| {
+                let name = &environment.name;
+                ui::say(&format!("`{name}` has no verified backup here; dev's rows stand for its own"));
+                Data::Copy(None)
+            })),
+            Some("backup") => match verified() {
+                Some(data) => Ok(data),
+                None => Ok(Data::Backup(Box::new(store::find(workspace, environment, "latest")?))),
+            },
+            Some(given) => match given.strip_prefix("backup:") {
+                Some(id) => Ok(Data::Backup(Box::new(store::find(workspace, environment, id)?))),
+                None => Ok(Data::Copy(Some(given.to_owned()))),
+            },
+        }
+    }
+
+    /// A scratch database with it, and its name for people.
+    fn scratch(&self, workspace: &Workspace) -> Result<(Scratch, String)> {
+        match self {
+            Data::Copy(name) => {
+                let dev = Environment::load(workspace, DEV)?;
+                let mut source = Target::of(workspace, &dev, DEV)?;
+                if !source.is_embedded() {
+                    let message = "dev's database is run by others, and is copied only on the server that runs here";
+                    let hint = "set DATABASE_ADMIN_URL=embedded: in .env.dev, or take a backup: --data backup";
+                    return Err(Failure::cannot_tell(message).hint(hint).into());
+                }
+                if let Some(name) = name {
+                    source = source.with_database(name);
+                }
+                let step = ui::step(format!("copy {}", source.database));
+                let scratch = Scratch::copy_of(&source, &step)?;
+                step.done();
+                Ok((scratch, source.database))
+            }
+            Data::Backup(backup) => {
+                let step = ui::step(format!("restore {}", backup.id()));
+                let scratch = Scratch::empty(workspace, &step)?;
+                let jobs = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(8));
+                let is_proven = scratch::fill(&scratch.target, backup, u32::try_from(jobs).unwrap_or(2), &step)?;
+                step.done_with(if is_proven { "equal to its manifest" } else { "" });
+                Ok((scratch, backup.id().to_owned()))
+            }
         }
     }
 }
@@ -74,20 +117,26 @@ pub fn measure_for(workspace: &Workspace, environment: &Environment, target: &Ta
     if budget == Budget::default() {
         return Ok(Vec::new());
     }
-    let disk = Disk::read(workspace)?;
     let step = ui::step(format!("copy {}", target.database));
     let scratch = Scratch::of(workspace, target, &step)?;
     step.done();
+    let reports = run_pending(workspace, &scratch, &environment.name)?;
+    Ok(exceeded(&reports, &budget, &environment.name))
+}
+
+/// Runs what is pending there, by the history of an environment.
+fn run_pending(workspace: &Workspace, scratch: &Scratch, history_of: &str) -> Result<Vec<Report>> {
+    let disk = Disk::read(workspace)?;
     let mut session = Session::open(&scratch.target, &ledger::purpose("migrate measure"))?;
     let look = ledger::look(&mut session, "")?;
-    let plan = Plan::new(workspace, &disk, &look, &environment.name, &Wish::ALL)?;
+    let plan = Plan::new(workspace, &disk, &look, history_of, &Wish::ALL)?;
     let mut reports = Vec::new();
     for ready in plan.pending.iter().chain(&plan.repeatable) {
         let step = ui::step(format!("measure {}", ready.migration.title()));
         reports.push(run(&mut session, &scratch.target, ready)?);
         step.done();
     }
-    Ok(exceeded(&reports, &budget, &environment.name))
+    Ok(reports)
 }
 
 fn show(reports: &[Report]) {

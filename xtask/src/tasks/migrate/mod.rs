@@ -32,11 +32,11 @@ pub use verify::verify;
 use crate::tools::{files, git};
 use crate::ui::{self, Failure};
 use crate::workspace::{Environment, Workspace};
+use database::Target;
 use database::ledger::{self, Applied, Chain, Look, Run};
 use database::lock::{self, Protects};
 use database::migrations;
 use database::session::Session;
-use database::{Cluster, Target};
 
 /// How long the server may take to answer, unless `--wait` says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub fn open_environment(workspace: &Workspace, name: Option<&str>) -> Result<(En
 
 /// Starts the database where it runs on this machine; what already runs is left alone.
 pub fn start_embedded(target: &Target) -> Result<()> {
-    if !target.is_embedded() || target.cluster().is_some_and(Cluster::answers) {
+    if target.cluster().is_none_or(|cluster| cluster.serves(&target.database)) {
         return Ok(());
     }
     let step = ui::step("database");

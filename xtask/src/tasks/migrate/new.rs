@@ -22,7 +22,7 @@ pub fn new(workspace: &Workspace, flags: &MigrateNew) -> Result<Exit> {
     let files = migrations::read(workspace)?;
     let now: String = ui::utc(SystemTime::now()).chars().filter(char::is_ascii_digit).collect();
     let last = files.last().map(|migration| migration.version.clone()).unwrap_or_default();
-    let next = last.parse::<u64>().map_or(now.clone(), |last| (last + 1).to_string());
+    let next = last.parse::<u128>().map_or(now.clone(), |last| (last + 1).to_string());
     let version = if migrations::order(&last) >= migrations::order(&now) { next } else { now };
     let path = workspace.migrations().join("pending").join(format!("{version}_{name}.sql"));
     let words = name.replace('_', " ");

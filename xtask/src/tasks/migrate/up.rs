@@ -227,30 +227,26 @@ pub(super) fn run(
     look: &Look,
     is_told: bool,
 ) -> Result<Vec<(Migration, Duration)>> {
-    let count = plan.pending.len() + plan.repeatable.len();
-    let all = (is_told && count > MANY).then(|| ui::step(format!("migrate {count} files")));
-    let mut applied = Vec::new();
-    for ready in plan.pending.iter().chain(&plan.repeatable) {
-        let title = ready.migration.title();
-        let step = (is_told && all.is_none()).then(|| ui::step(format!("migrate {title}")));
-        if let Some(all) = &all {
-            all.detail(&title);
+    let begun: Vec<_> = look.rows.iter().filter(|row| matches!(row.state.as_str(), "running" | "reverting")).collect();
+    let row = |ready: &Ready| begun.iter().copied().find(|row| order(&row.version) == order(&ready.migration.version));
+    let files: Vec<_> = plan.pending.iter().chain(&plan.repeatable).map(|ready| (ready, row(ready))).collect();
+    let mut times = Vec::new();
+    if is_told && files.len() <= MANY {
+        for (ready, row) in &files {
+            let step = ui::step(format!("migrate {}", ready.migration.title()));
+            times.push(match ready.migration.version.is_empty() {
+                true => runner.repeatable(ready)?,
+                false => runner.up(ready, *row)?,
+            });
+            step.done();
         }
-        let time = match ready.migration.version.is_empty() {
-            true => runner.repeatable(ready)?,
-            false => {
-                let row = look.rows.iter().find(|row| order(&row.version) == order(&ready.migration.version));
-                runner.up(ready, row)?
-            }
-        };
+    } else {
+        let step = is_told.then(|| ui::step(format!("migrate {} files", files.len())));
+        let begins = |ready: &Ready| step.iter().for_each(|step| step.detail(&ready.migration.title()));
+        times = runner.many(&files, begins)?;
         if let Some(step) = step {
             step.done();
         }
-        applied.push((ready.migration.clone(), time));
     }
-    if let Some(all) = all {
-        all.done();
-    }
-    runner.reset()?;
-    Ok(applied)
+    Ok(files.iter().map(|(ready, _)| ready.migration.clone()).zip(times).collect())
 }

@@ -189,22 +189,28 @@ fn taken_back(workspace: &Workspace, disk: &Disk, target: &Target) -> Result<Vec
         let before = dump(&copy)?;
         replay_some(workspace, disk, &copy, &wish)?;
         let ready = migrations::prepare(workspace, vec![down])?.remove(0);
-        if let Err(error) = take_back(&copy, &ready) {
-            if let Some(failure) = error.downcast_ref::<Failure>() {
-                findings.extend(failure.findings().iter().cloned());
+        let place = at(&ready.migration.file);
+        let difference = match take_back(&copy, &ready) {
+            Ok(()) => first_difference(&before, &dump(&copy)?),
+            Err(error) => {
+                if let Some(failure) = error.downcast_ref::<Failure>() {
+                    findings.extend(failure.findings().iter().cloned());
+                }
+                findings.push(Finding::error(format!("it cannot take its migration back: {error:#}")).at(place));
+                // What it has done until then is not known: the next ones begin anew.
+                copy.recreate()?;
+                replay_some(workspace, disk, &copy, &wish)?;
+                continue;
             }
-            findings.push(
-                Finding::error(format!("it cannot take its migration back: {error:#}")).at(at(&ready.migration.file)),
-            );
-            continue;
-        }
-        if let Some((_, expected, found)) = first_difference(&before, &dump(&copy)?) {
+        };
+        if let Some((_, expected, found)) = difference {
             let message = format!(
                 "it does not restore the schema: before was `{}`, after it is `{}`",
                 expected.trim(),
                 found.trim()
             );
-            findings.push(Finding::error(message).at(at(&ready.migration.file)));
+            findings.push(Finding::error(message).at(place));
+            copy.recreate()?;
         }
         replay_some(workspace, disk, &copy, &wish)?;
     }
