@@ -1,5 +1,5 @@
 //! `deploy` and its kin on Docker Compose: real images, containers, a real database in one of them. Skipped by name where
-//! there is no Docker; with CI_REQUIRE_DOCKER=1 that is a failure. XTASK_TEST_WHOLE=1 runs the whole table of kills.
+//! there is no Docker; with CI_REQUIRE_DOCKER=1 that is a failure. XTASK_TEST_KILLS=all runs the whole table of kills.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -397,7 +397,7 @@ fn jobs_run_first_and_what_stands_beside_the_services_is_kept() {
 fn a_killed_deployment_on_compose_ends_well_both_ways() {
     let Some(ship) = Ship::new("a_killed_deployment_on_compose_ends_well_both_ways") else { return };
     ship.xtask("deploy staging").exits(0);
-    let whole = std::env::var_os("XTASK_TEST_WHOLE").is_some();
+    let whole = std::env::var("XTASK_TEST_KILLS").is_ok_and(|value| value == "all");
     let steps: &[&str] = if whole {
         &["preflight", "build", "show", "migrate", "rollout", "gate", "record"]
     } else {
