@@ -50,7 +50,17 @@ fn what_a_file_does_to_its_session_ends_with_it() {
     bench.migration("2_b", "create table b ();\ncreate temp table x ();\n");
     bench.xtask("migrate").exits(0);
     assert_eq!(bench.ask("select to_regclass('public.b') is not null"), "t");
-    bench.migration("3_c", "create table c ();\nselect pg_advisory_unlock_all();\n");
+    // The ledger is its owner's business, whoever a file has become.
+    let role = format!("somebody_of_{}", bench.name);
+    bench.migration("3_b", &format!("create role {role};\nset role {role};\nselect 1;\n"));
+    bench.migration("4_b", &format!("-- migrate: no-transaction\nset role {role};\nselect 1;\n"));
+    bench.migration(
+        "5_b",
+        &format!("create table d (o text);\ninsert into d values (current_user);\ndrop role {role};\n"),
+    );
+    bench.xtask("migrate").exits(0);
+    assert_ne!(bench.ask("select o from d"), role);
+    bench.migration("6_c", "create table c ();\nselect pg_advisory_unlock_all();\n");
     bench.xtask("migrate").exits(1).says("the lock of the schema was lost");
     assert_eq!(bench.ask("select to_regclass('c') is null"), "t");
 }

@@ -131,7 +131,7 @@ fn one(
             is_whole = false;
         }
     }
-    let (how, text) = arranged(text, &pieces, item.is_outside);
+    let (how, text) = arranged(text, &pieces, item.is_outside, history.format);
     let mut text = match how {
         "" => text,
         how => format!("-- migrate: {how}\n{text}"),
@@ -149,7 +149,7 @@ fn one(
 }
 
 /// The directive that a file needs, and the file with the transaction closed that its tool would have closed.
-fn arranged(text: String, pieces: &[Piece], is_outside: bool) -> (&'static str, String) {
+fn arranged(text: String, pieces: &[Piece], is_outside: bool, format: Format) -> (&'static str, String) {
     let natures: Vec<Nature> =
         pieces.iter().filter(|piece| piece.kind == Kind::Sql).map(|piece| nature(piece.sql(&text))).collect();
     let controls: Vec<&str> = natures
@@ -166,9 +166,15 @@ fn arranged(text: String, pieces: &[Piece], is_outside: bool) -> (&'static str, 
         let after = if begins(last) { "\n;commit;\n" } else { "" };
         return ("own-transaction", format!("{before}{text}{after}"));
     }
-    let bare =
-        natures.iter().any(|nature| matches!(nature, Nature::OutsideTransaction(_) | Nature::MayEndTransaction(_)));
-    (if is_outside || bare { "no-transaction" } else { "" }, text)
+    let is_bare = |nature: &Nature| match nature {
+        Nature::OutsideTransaction(_) => true,
+        // Where the tool has begun a transaction, it cannot have ended it.
+        Nature::MayEndTransaction(_) => matches!(format, Format::Plain | Format::GolangMigrate),
+        // psql, by which plain files are run, commits the new value before the next statement wants it.
+        Nature::AddsEnumValue => format == Format::Plain && natures.len() > 1,
+        _ => false,
+    };
+    (if is_outside || natures.iter().any(is_bare) { "no-transaction" } else { "" }, text)
 }
 
 /// `${name}` replaced, or the name of one that has no value.
@@ -189,8 +195,11 @@ fn filled(text: &str, values: &BTreeMap<String, String>) -> Result<String, Strin
 mod tests {
     use super::*;
 
+    fn how_in(format: Format, text: &str) -> (&'static str, String) {
+        arranged(text.to_owned(), &split(text).unwrap(), false, format)
+    }
     fn how(text: &str) -> (&'static str, String) {
-        arranged(text.to_owned(), &split(text).unwrap(), false)
+        how_in(Format::Sqlx, text)
     }
 
     #[test]
@@ -198,6 +207,15 @@ mod tests {
         assert_eq!(how("create table t();").0, "");
         assert_eq!(how("create index concurrently i on t (a);").0, "no-transaction");
         assert_eq!(how("begin; select 1; commit;"), ("own-transaction", "begin; select 1; commit;".to_owned()));
+        for (format, call, value) in [
+            (Format::Sqlx, "", ""),
+            (Format::GolangMigrate, "no-transaction", ""),
+            (Format::Plain, "no-transaction", "no-transaction"),
+        ] {
+            assert_eq!(how_in(format, "call p();").0, call);
+            assert_eq!(how_in(format, "alter type k add value 'x'; insert into t values ('x');").0, value);
+            assert_eq!(how_in(format, "alter type k add value 'x';").0, "");
+        }
         assert_eq!(how("commit; vacuum; begin;").1, "begin;\ncommit; vacuum; begin;\n;commit;\n");
     }
 
