@@ -87,6 +87,13 @@ fn of_many_files_each_is_its_own_transaction() {
     assert_eq!(bench.ask("select count(*) from ops.migration where state = 'applied'"), "19");
     assert_eq!(bench.ask("select to_regclass('t19') is not null and to_regclass('t20') is null"), "t");
     assert_eq!(bench.ask("select to_regclass('t21') is null"), "t", "what stood behind the failure ran");
+    // Only the commit says no: nothing of it stays, and the next, which is on its way, must not run either.
+    bench.migration(
+        "20_t",
+        "create table t20 (n int unique deferrable initially deferred);\ninsert into t20 values (1), (1);\n",
+    );
+    bench.xtask("migrate").exits(1).says("pending/20_t.sql").says("duplicate key value violates unique constraint");
+    assert_eq!(bench.ask("select to_regclass('t20') is null and to_regclass('t21') is null"), "t");
     bench.migration("20_t", "create table t20 (n int);\n");
     bench.migration("31_t", "insert into t1 values (31);\n");
     for number in 32..=50 {
