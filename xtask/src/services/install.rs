@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
 
 use super::build::{Component, Stage};
 use crate::tools::wheels::Set;
@@ -13,10 +14,15 @@ use crate::ui::{Exit, Failure, Step};
 use crate::workspace::service::Language;
 use crate::workspace::{Workspace, entries};
 
+/// Scripts of a package that npm runs when it installs or builds it: they may need what is there for development.
+const MAKING: [&str; 9] =
+    ["preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare", "prebuild", "build", "postbuild"];
+
 /// What running needs.
 pub fn runtime(workspace: &Workspace, folder: &Utf8Path, component: &Component, step: &Step) -> Result<()> {
     if component.uses(Language::Node) && has_node(folder, Stage::Install) {
-        whole(&folder.join("node_modules"), npm(folder, &["ci", "--omit=dev"], step))?;
+        let development = if is_made(&package(folder)) { "--include=dev" } else { "--omit=dev" };
+        whole(&folder.join("node_modules"), npm(folder, &["ci", development], step))?;
     }
     let requirements = requirements(folder, Stage::Install);
     if component.uses(Language::Python) && !requirements.is_empty() {
@@ -82,16 +88,24 @@ fn has_node(folder: &Utf8Path, stage: Stage) -> bool {
     if !folder.join("package-lock.json").is_file() {
         return false;
     }
-    // What cannot be read as a package is npm's to explain.
-    let Some(package) = files::read_json(&folder.join("package.json")) else { return stage == Stage::Install };
+    let package = package(folder);
     let has = |key: &str| package[key].as_object().is_some_and(|all| !all.is_empty());
+    let runs = ["dependencies", "optionalDependencies", "peerDependencies"].into_iter().any(has) || is_made(&package);
     match stage {
-        Stage::Install => {
-            has("dependencies") || (package["dependencies"].is_null() && package["devDependencies"].is_null())
-        }
-        Stage::Tools => has("devDependencies"),
+        // What cannot be read as a package is npm's to explain.
+        Stage::Install => runs || !has("devDependencies"),
+        Stage::Tools => has("devDependencies") && !is_made(&package),
         Stage::Build => false,
     }
+}
+
+fn package(folder: &Utf8Path) -> Value {
+    files::read_json(&folder.join("package.json")).unwrap_or_default()
+}
+
+/// Whether what only development needs is needed to have the package at all.
+fn is_made(package: &Value) -> bool {
+    MAKING.into_iter().any(|script| package["scripts"][script].is_string())
 }
 
 fn requirements_stage(name: &str) -> Option<Stage> {

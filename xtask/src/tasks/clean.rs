@@ -60,7 +60,8 @@ fn plan(workspace: &Workspace, all: bool) -> Result<Vec<Utf8PathBuf>> {
     for component in components {
         targets.extend(DERIVED.map(|name| workspace.root().join(&component.source).join(name)));
     }
-    targets.extend([workspace.build_records(), workspace.tool_cache(), workspace.ops().join("test")]);
+    targets.extend([workspace.build_records(), workspace.tool_cache()]);
+    targets.extend(["cache", "test"].map(|name| workspace.ops().join(name)));
     if all {
         let whole = ["run", "logs", "postgres", "facts", "hash-key"];
         targets.extend(whole.map(|name| workspace.ops().join(name)));

@@ -45,3 +45,35 @@ fn a_new_service_appears_everywhere_with_no_other_edit() {
     sandbox.xtask("services stop mailer").exits(0);
     sandbox.assert_one_copy_of(&["alpha", "beta", "web-shop"]);
 }
+
+#[test]
+fn what_is_for_tests_alone_comes_with_tests_and_what_builds_comes_with_the_build() {
+    let sandbox = Sandbox::with_two_services();
+    let tool = r#"{"name": "maker", "version": "1.0.0", "bin": {"maker": "maker.js"}}"#;
+    sandbox.write("tools/maker/package.json", tool);
+    let made = "#!/usr/bin/env node\nimport('node:fs').then((fs) => fs.mkdirSync('dist', { recursive: true }));\n";
+    sandbox.write("tools/maker/maker.js", made);
+    sandbox.write("tools/lib/package.json", r#"{"name": "lib", "version": "1.0.0"}"#);
+    let package = |scripts: &str| {
+        let needs = r#""dependencies": {"lib": "file:../../tools/lib"}, "devDependencies": {"maker": "file:../../tools/maker"}"#;
+        let lock = r#"{"name": "web", "lockfileVersion": 3, "requires": true, "packages": {
+            "": {"name": "web", NEEDS},
+            "../../tools/lib": {"version": "1.0.0"},
+            "../../tools/maker": {"version": "1.0.0", "dev": true, "bin": {"maker": "maker.js"}},
+            "node_modules/lib": {"resolved": "../../tools/lib", "link": true},
+            "node_modules/maker": {"resolved": "../../tools/maker", "link": true}}}"#;
+        sandbox.write("services/web/package-lock.json", lock.replace("NEEDS", needs));
+        sandbox.write("services/web/package.json", format!(r#"{{"name": "web", "scripts": {{{scripts}}}, {needs}}}"#));
+    };
+    add(&sandbox, "web", "node", "[node, server.js]", "server.js", NODE);
+    package(r#""test": "maker""#);
+    sandbox.xtask("build web").exits(0).says("ok     install web");
+    let is_there = |what: &str| sandbox.path("services/web/node_modules").join(what).exists();
+    assert!(is_there("lib") && !is_there("maker"));
+    // This workspace has no database to test with; what the tests need comes before that.
+    sandbox.xtask("test web").says("ok     install the tools of web");
+    assert!(is_there("lib") && is_there("maker"));
+    package(r#""build": "maker""#);
+    sandbox.xtask("build web").exits(0).says("ok     install web").says("ok     build web");
+    assert!(is_there("maker") && sandbox.path("services/web/dist").exists());
+}
