@@ -114,7 +114,7 @@ impl Session {
         let connection =
             connection.with("PGAPPNAME", purpose).with("PGOPTIONS", options.trim()).with("PGCLIENTENCODING", "UTF8");
         let psql = Cmd::new(target.psql()?).args(["-X", "-q", "-A", "-t", "-v", "VERBOSITY=terse", "-w"]);
-        let mut child = connection.apply(psql).env("PSQLRC", "/dev/null").env("LC_ALL", "C.UTF-8").spawn_piped()?;
+        let mut child = connection.apply(psql).env("LC_ALL", "C.UTF-8").spawn_piped()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let flow = Arc::new(Flow::default());
         let mut session = Session {
