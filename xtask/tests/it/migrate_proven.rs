@@ -197,10 +197,11 @@ fn the_schema_file_is_what_the_migrations_make() {
 fn migrations_that_do_not_hold_together_are_told_all_at_once() {
     let Some(bench) = Bench::own("migrations_that_do_not_hold_together_are_told_all_at_once") else { return };
     let migrations = "database/migrations";
+    bench.sandbox.write(format!("{migrations}/applied/0_z.sql"), "select 1;\n");
     bench.sandbox.write(format!("{migrations}/applied/1_a.sql"), "create table a (n int primary key);\n");
     bench.sandbox.write(format!("{migrations}/applied/2_b.sql"), "create table b (n int);\n");
     let mut sums = Command::new("sha256sum");
-    sums.args(["1_a.sql", "2_b.sql"]).current_dir(bench.sandbox.path(format!("{migrations}/applied")));
+    sums.args(["0_z.sql", "1_a.sql", "2_b.sql"]).current_dir(bench.sandbox.path(format!("{migrations}/applied")));
     let sums = sums.output().unwrap().stdout;
     bench.sandbox.write(format!("{migrations}/applied/checksums"), &sums);
     bench.migration("5_e", "create table e (n int);\n");
@@ -226,6 +227,7 @@ fn migrations_that_do_not_hold_together_are_told_all_at_once() {
     bench.sandbox.write(format!("{migrations}/applied/1_a.sql"), "create table a (n int primary key);\n-- edited\n");
     bench.sandbox.git(&["commit", "-q", "-am", "edit"]);
     bench.sandbox.write(format!("{migrations}/applied/3_c.sql"), "create table c (n int);\n");
+    std::fs::remove_file(bench.sandbox.path(format!("{migrations}/applied/0_z.sql"))).unwrap();
     bench.migration("4_late", "create table late (n int);\n");
     bench.migration("05_other", "select 1;\n");
     std::fs::remove_file(bench.sandbox.path(format!("{migrations}/pending/5_e.sql"))).unwrap();
@@ -239,6 +241,7 @@ fn migrations_that_do_not_hold_together_are_told_all_at_once() {
     bench.sandbox.write("database/seeds/dev/2.sql", "insert into nowhere values (1);\n");
     let run = bench.xtask("migrate verify").exits(3);
     for line in [
+        "applied/0_z.sql:1:1: error: production has released it, but the file is gone",
         "applied/1_a.sql:1:1: error: production has released it, and it was edited since",
         "applied/3_c.sql:1:1: error: it has no line",
         "changed it after it was released",
