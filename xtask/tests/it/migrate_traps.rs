@@ -162,16 +162,11 @@ fn a_new_value_of_an_enum_waits_for_its_commit() {
     bench.xtask("migrate").exits(0);
     let both = "alter type kind add value 'b';\ninsert into t values ('b');\n";
     bench.migration("2_both", both);
-    let run = bench
+    bench
         .xtask("migrate")
         .exits(1)
         .says("2_both.sql:2:23: error: unsafe use of new value")
         .says("use the new value in a migration of its own");
-    assert!(
-        run.stderr.contains("hint: New enum values must be committed before they can be used")
-            || run.stderr.contains("in a migration of its own"),
-        "{run}"
-    );
     bench.migration("2_both", &format!("-- migrate: no-transaction\n{both}"));
     bench.xtask("migrate").exits(0);
     assert_eq!(bench.ask("select k from t"), "b");

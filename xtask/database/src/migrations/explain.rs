@@ -27,16 +27,15 @@ pub fn explain(ready: &Ready, step: &Step, error: &SqlError) -> anyhow::Error {
     }
     let at = Place { file: source.file.clone(), line: place.line, column: place.column };
     let finding = Finding::error(message).at(at);
-    let finding = match (&error.hint, ours(error)) {
-        (Some(hint), _) => finding.hint(hint.clone()),
-        (None, Some(hint)) => finding.hint(hint),
-        (None, None) => finding,
+    let finding = match ours(error).map(str::to_owned).or_else(|| error.hint.clone()) {
+        Some(hint) => finding.hint(hint),
+        None => finding,
     };
     let what = format!("failed to apply `{}`", ready.migration.file);
     Failure::with_findings(Exit::Failed, &what, vec![finding]).into()
 }
 
-/// What to do about an error that PostgreSQL has no hint for.
+/// What to do about an error here, where PostgreSQL has no hint or none that names the way.
 fn ours(error: &SqlError) -> Option<&'static str> {
     match error.sqlstate.as_str() {
         "55P03" => Some(
