@@ -18,7 +18,8 @@ use base::ui::{Failure, Finding};
 /// The method, for whoever wants to do it by hand.
 pub const METHOD: &str = "sum over a table's own rows of the exclusive or of each column's hash: columns by name, without \
     generated ones, hashtextextended(column::text collate \"C\", number from 1), hashint4extended for smallint and \
-    integer, uuid_hash_extended for uuid, 0 for null";
+    integer, hashfloat8extended for real and double precision, uuid_hash_extended for uuid, timestamps as \
+    encode(timestamp_send(column) or timestamptz_send(column), 'hex'), 0 for null";
 /// Blocks that one question reads: 32 MB, so that the last one does not keep the others waiting for long.
 const CHUNK: u64 = 4096;
 
@@ -209,9 +210,14 @@ pub fn astray(expected: &[Sequence], found: &[(String, Option<i64>)]) -> Vec<Fin
 fn row_hash(columns: &[Value]) -> String {
     let hash = |(column, number): (&Value, usize)| {
         let sql = column[0].as_str().unwrap_or_default();
+        let hex = |send: &str| format!("hashtextextended(encode({send}({sql}), 'hex') collate \"C\", {number})");
         let hash = match column[1].as_str().unwrap_or_default() {
             "smallint" | "integer" => format!("hashint4extended({sql}, {number})"),
+            "real" | "double precision" => format!("hashfloat8extended({sql}, {number})"),
             "uuid" => format!("uuid_hash_extended({sql}, {number})"),
+            // As text they take twice as long.
+            "timestamp without time zone" => hex("timestamp_send"),
+            "timestamp with time zone" => hex("timestamptz_send"),
             _ => format!("hashtextextended({sql}::text collate \"C\", {number})"),
         };
         if column[2] == json!(true) { hash } else { format!("coalesce({hash}, 0)") }
@@ -346,10 +352,15 @@ mod tests {
     #[test]
     fn a_row_is_hashed_column_by_column() {
         assert_eq!(row_hash(&[]), "0");
-        let columns = [json!(["t.id", "integer", true]), json!(["t.note", "text", false])];
+        let columns = [
+            json!(["t.at", "timestamp with time zone", true]),
+            json!(["t.id", "integer", true]),
+            json!(["t.note", "text", false]),
+        ];
         assert_eq!(
             row_hash(&columns),
-            "hashint4extended(t.id, 1) # coalesce(hashtextextended(t.note::text collate \"C\", 2), 0)"
+            "hashtextextended(encode(timestamptz_send(t.at), 'hex') collate \"C\", 1) # hashint4extended(t.id, 2) \
+             # coalesce(hashtextextended(t.note::text collate \"C\", 3), 0)"
         );
     }
 
