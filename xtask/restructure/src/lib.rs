@@ -1,5 +1,10 @@
 //! An old operations folder into this layout, provably: what is there, what refers to what, where each file belongs.
 
+pub mod git;
+pub mod moves;
 pub mod path;
+pub mod tree;
 
+pub use moves::{Fate, Moves};
 pub use path::RelPath;
+pub use tree::{Entry, FileId, Kind, Tree};

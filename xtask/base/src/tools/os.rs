@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+/// Flags for opening a file that may be anybody's: fail on a symbolic link, do not wait for the other end of a pipe.
+pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+pub const NO_BLOCK: i32 = libc::O_NONBLOCK;
+
 /// A signal this program sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
