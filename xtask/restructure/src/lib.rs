@@ -3,6 +3,7 @@
 pub mod git;
 pub mod moves;
 pub mod path;
+pub mod references;
 pub mod tree;
 
 pub use moves::{Fate, Moves};
