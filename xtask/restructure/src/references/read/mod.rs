@@ -3,6 +3,7 @@
 mod ci;
 mod compose;
 mod dockerfile;
+mod expression;
 mod hcl;
 pub(crate) mod json;
 mod kustomize;
@@ -10,6 +11,7 @@ mod makefile;
 mod markdown;
 mod package;
 mod patterns;
+mod python;
 mod settings;
 mod shell;
 mod sql;
@@ -45,6 +47,7 @@ pub(crate) enum Language {
     Kustomize,
     Terraform,
     Package,
+    Python,
     Tsconfig,
     Yaml,
     Json,
@@ -127,6 +130,7 @@ impl Language {
             b"tf" | b"tfvars" | b"hcl" => Language::Terraform,
             b"json" | b"jsonc" | b"json5" | b"code-workspace" => Language::Json,
             b"toml" => Language::Toml,
+            b"py" | b"pyi" | b"pyw" => Language::Python,
             b"html" | b"htm" => Language::Html,
             b"sh" | b"bash" | b"zsh" | b"ksh" | b"bats" | b"envrc" => Language::Shell,
             b"md" | b"markdown" | b"mdx" | b"mdown" => {
@@ -167,6 +171,9 @@ impl Language {
             let has = |word: &[u8]| bytes::contains(first, word);
             if has(b"sh") && !has(b"fish") && !has(b"pwsh") {
                 return Language::Shell;
+            }
+            if has(b"python") {
+                return Language::Python;
             }
         }
         let _ = is_executable;
@@ -219,6 +226,7 @@ pub(crate) fn read(language: Language, content: &[u8]) -> Said {
         Language::Kustomize => kustomize::read(&source, &mut said),
         Language::Terraform => hcl::read(&source, &mut said),
         Language::Package => package::package(&source, &mut said),
+        Language::Python => python::read(&source, &mut said),
         Language::Tsconfig => package::tsconfig(&source, &mut said),
         Language::Yaml => {
             let scalars = yaml::scalars(content);
