@@ -1,12 +1,9 @@
 //! Paths that leave something out: modules of JavaScript and Python, pages of a site, aliases of tsconfig.
 
-use std::sync::Arc;
-
 use super::Target;
-use super::mention::Said;
-use super::read::Language;
+use super::cache::Spoken;
 use crate::path::RelPath;
-use crate::tree::{FileId, Kind, Tree};
+use crate::tree::{Kind, Tree};
 
 const JAVASCRIPT: [&[u8]; 11] =
     [b".ts", b".tsx", b".js", b".jsx", b".mjs", b".cjs", b".mts", b".cts", b".d.ts", b".json", b".vue"];
@@ -138,7 +135,7 @@ struct Configuration {
 }
 
 impl Aliases {
-    pub fn of(tree: &Tree, said: &[(FileId, Language, Arc<Said>)]) -> Aliases {
+    pub fn of(tree: &Tree, said: &[Spoken]) -> Aliases {
         let _ = (tree, said);
         Aliases::default()
     }

@@ -3,12 +3,14 @@
 //! Where a script runs is settled by evidence: who calls it from where, and in which folder most of what it names is
 //! there. Only where that leaves two answers a reference is ambiguous.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
+use super::cache::Spoken;
 use super::mention::{Anchor, Form, Mention, Said, Weight};
 use super::modules::{self, Aliases};
-use super::read::Language;
 use super::runtime::Runtime;
 use super::{Base, Outcome, Reference, Target, bytes, glob};
 use crate::path::RelPath;
@@ -69,7 +71,7 @@ impl Places {
     }
 }
 
-pub(crate) fn all(tree: &Tree, said: Vec<(FileId, Language, Arc<Said>)>) -> Vec<Reference> {
+pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     let mut runtime = Runtime::of(tree);
     let aliases = Aliases::of(tree, &said);
     let mut files: Vec<File> = said
@@ -80,9 +82,9 @@ pub(crate) fn all(tree: &Tree, said: Vec<(FileId, Language, Arc<Said>)>) -> Vec<
         file.made(tree, &mut runtime);
     }
     let index: HashMap<FileId, usize> = files.iter().enumerate().map(|(index, file)| (file.id, index)).collect();
-    for file in &mut files {
-        file.found = Resolver { tree, runtime: &runtime, aliases: &aliases, file }.all();
-    }
+    let world = World { tree, runtime, aliases, names: names(tree), has_links: has_links(tree) };
+    let every: Vec<usize> = (0..files.len()).collect();
+    world.settle(&mut files, &every);
     // A script that is called from somewhere runs there; that may settle where its own calls run, and so on.
     for _ in 0..CALL_ROUNDS {
         let mut callers: HashMap<usize, Vec<RelPath>> = HashMap::new();
@@ -95,25 +97,65 @@ pub(crate) fn all(tree: &Tree, said: Vec<(FileId, Language, Arc<Said>)>) -> Vec<
                 }
             }
         }
-        let mut is_settled = true;
+        let mut changed = Vec::new();
         for (callee, folders) in callers {
             if files[callee].places.callers != folders {
                 files[callee].places.callers = folders;
-                let file = &files[callee];
-                let found = Resolver { tree, runtime: &runtime, aliases: &aliases, file }.all();
-                files[callee].found = found;
-                is_settled = false;
+                changed.push(callee);
             }
         }
-        if is_settled {
+        if changed.is_empty() {
             break;
         }
+        world.settle(&mut files, &changed);
     }
     let mut references = Vec::new();
     for file in files {
         file.references(tree, &mut references);
     }
     references
+}
+
+/// What all files are resolved in.
+struct World<'a> {
+    tree: &'a Tree,
+    runtime: Runtime,
+    aliases: Aliases,
+    /// The last part of every path there is: most words that are none end here.
+    names: HashSet<&'a [u8]>,
+    has_links: bool,
+}
+
+impl World<'_> {
+    /// Settles the mentions of some files, side by side on every core.
+    fn settle(&self, files: &mut [File], which: &[usize]) {
+        let next = AtomicUsize::new(0);
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(which.len().max(1));
+        let shared: &[File] = files;
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(index) = which.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((*index, Resolver { world: self, tree: self.tree, file: &shared[*index] }.all()));
+            }
+            done
+        };
+        let parts: Vec<Vec<(usize, Vec<Found>)>> = thread::scope(|scope| {
+            let workers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            workers.into_iter().filter_map(|worker| worker.join().ok()).chain([own]).collect()
+        });
+        for (index, found) in parts.into_iter().flatten() {
+            files[index].found = found;
+        }
+    }
+}
+
+fn names(tree: &Tree) -> HashSet<&[u8]> {
+    tree.entries().iter().map(|entry| entry.path.name()).collect()
+}
+
+fn has_links(tree: &Tree) -> bool {
+    tree.entries().iter().any(|entry| matches!(entry.kind, Kind::Symlink(_)))
 }
 
 const CALL_ROUNDS: usize = 3;
@@ -251,9 +293,8 @@ impl Anchor {
 }
 
 struct Resolver<'a> {
+    world: &'a World<'a>,
     tree: &'a Tree,
-    runtime: &'a Runtime,
-    aliases: &'a Aliases,
     file: &'a File,
 }
 
@@ -386,7 +427,10 @@ impl Resolver<'_> {
         let path = [mention.text.as_slice(), &mention.tail].concat();
         let mut leaves = false;
         let mut first: Option<RelPath> = None;
-        for tier in &tiers {
+        // A bare name is looked for only where it is run, not everywhere above.
+        let is_bare = mention.weight == Weight::Word && mention.form == Form::Path && !path.contains(&b'/');
+        let looked = if is_bare { 1.min(tiers.len()) } else { tiers.len() };
+        for tier in &tiers[..looked] {
             let mut readings: Vec<Reading> = Vec::new();
             for (anchor, base) in tier {
                 match base.resolve(&path) {
@@ -415,7 +459,7 @@ impl Resolver<'_> {
         let is_quiet = mention.weight <= Weight::Word;
         match first {
             _ if mention.weight == Weight::Made => Found::Runtime(first),
-            Some(place) if !is_quiet && (self.runtime.holds(&place) || self.is_closed(&place)) => {
+            Some(place) if !is_quiet && (self.world.runtime.holds(&place) || self.is_closed(&place)) => {
                 Found::Runtime(Some(place))
             }
             Some(place) if mention.weight == Weight::Sure && !is_unknown && !is_runtime && !leaves && !is_external => {
@@ -469,6 +513,9 @@ impl Resolver<'_> {
             let files = glob::expand(self.tree, base, path);
             return if files.is_empty() { Vec::new() } else { vec![Target::Files(files)] };
         }
+        if mention.form == Form::Path && !self.may_be_there(path) {
+            return Vec::new();
+        }
         let Some(place) = base.resolve(path) else { return Vec::new() };
         let target = match mention.form {
             Form::Path => self.at(&place),
@@ -496,10 +543,18 @@ impl Resolver<'_> {
         if counts { vec![target] } else { Vec::new() }
     }
 
+    /// False when nothing in the whole tree has the name that the path ends with.
+    fn may_be_there(&self, path: &[u8]) -> bool {
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        self.world.has_links || matches!(name, b"" | b"." | b"..") || self.world.names.contains(name)
+    }
+
     fn at(&self, place: &RelPath) -> Option<Target> {
         let entry = match self.tree.at(place) {
             Some(entry) => entry,
-            None => return through_links(self.tree, place, 0),
+            None if self.world.has_links => return through_links(self.tree, place, 0),
+            None => return None,
         };
         match &entry.kind {
             Kind::Folder => Some(Target::Folder(place.clone())),
@@ -509,7 +564,7 @@ impl Resolver<'_> {
     }
 
     fn alias(&self, mention: &Mention, path: &[u8]) -> Found {
-        match self.aliases.lead(self.tree, &self.file.places.own, path) {
+        match self.world.aliases.lead(self.tree, &self.file.places.own, path) {
             Some((base, target)) => {
                 let _ = mention;
                 Found::Readings(vec![Reading { anchor: Anchor::Modules, base, target }])

@@ -152,14 +152,7 @@ impl Reader<'_> {
                 && !bytes::has_wildcard(text)
             {
                 let mention = Mention::new(Kind::CodeSpan, span.clone(), text, Anchor::Above);
-                self.said.push(
-                    self.source,
-                    mention.weight(if text.iter().filter(|b| **b == b'/').count() > 0 {
-                        Weight::Likely
-                    } else {
-                        Weight::Word
-                    }),
-                );
+                self.said.push(self.source, mention.spelled(Spelling::of(Inner::Word)));
             } else {
                 super::words::read_words(self.source, span, Kind::CodeSpan, self.said);
             }

@@ -5,6 +5,7 @@ mod compose;
 mod dockerfile;
 mod expression;
 mod hcl;
+mod javascript;
 pub(crate) mod json;
 mod kustomize;
 mod makefile;
@@ -48,6 +49,7 @@ pub(crate) enum Language {
     Terraform,
     Package,
     Python,
+    JavaScript,
     Tsconfig,
     Yaml,
     Json,
@@ -130,6 +132,7 @@ impl Language {
             b"tf" | b"tfvars" | b"hcl" => Language::Terraform,
             b"json" | b"jsonc" | b"json5" | b"code-workspace" => Language::Json,
             b"toml" => Language::Toml,
+            b"js" | b"mjs" | b"cjs" | b"ts" | b"mts" | b"cts" | b"tsx" | b"jsx" => Language::JavaScript,
             b"py" | b"pyi" | b"pyw" => Language::Python,
             b"html" | b"htm" => Language::Html,
             b"sh" | b"bash" | b"zsh" | b"ksh" | b"bats" | b"envrc" => Language::Shell,
@@ -151,7 +154,7 @@ impl Language {
         })
     }
     /// What the content tells where the name does not.
-    pub fn by_content(self, content: &[u8], is_executable: bool) -> Language {
+    pub fn by_content(self, content: &[u8]) -> Language {
         let head = &content[..content.len().min(1024)];
         if head.contains(&0) {
             return Language::None;
@@ -175,8 +178,10 @@ impl Language {
             if has(b"python") {
                 return Language::Python;
             }
+            if has(b"node") || has(b"deno") || has(b"bun") {
+                return Language::JavaScript;
+            }
         }
-        let _ = is_executable;
         Language::Text
     }
 }
@@ -227,6 +232,7 @@ pub(crate) fn read(language: Language, content: &[u8]) -> Said {
         Language::Terraform => hcl::read(&source, &mut said),
         Language::Package => package::package(&source, &mut said),
         Language::Python => python::read(&source, &mut said),
+        Language::JavaScript => javascript::read(&source, &mut said),
         Language::Tsconfig => package::tsconfig(&source, &mut said),
         Language::Yaml => {
             let scalars = yaml::scalars(content);
