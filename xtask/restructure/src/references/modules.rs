@@ -1,7 +1,6 @@
 //! Paths that leave something out: modules of JavaScript and Python, pages of a site, aliases of tsconfig.
 
 use super::Target;
-use super::cache::Spoken;
 use crate::path::RelPath;
 use crate::tree::{Kind, Tree};
 
@@ -119,34 +118,4 @@ pub(crate) fn page(tree: &Tree, place: &RelPath, path: &[u8]) -> Option<Target> 
     });
     let _ = path;
     found.or_else(|| super::resolve::through_links(tree, place, 0))
-}
-
-/// The aliases that the tsconfig.json files of a tree declare.
-#[derive(Default)]
-pub(crate) struct Aliases {
-    configurations: Vec<Configuration>,
-}
-
-struct Configuration {
-    /// Of the tsconfig.json: it holds for the files below.
-    folder: RelPath,
-    /// The letters before the star, and the folder or file they stand for.
-    aliases: Vec<(Vec<u8>, RelPath)>,
-}
-
-impl Aliases {
-    pub fn of(tree: &Tree, said: &[Spoken]) -> Aliases {
-        let _ = (tree, said);
-        Aliases::default()
-    }
-    /// Where a package's name leads, and from which folder its rest is read.
-    pub fn lead(&self, tree: &Tree, own: &RelPath, name: &[u8]) -> Option<(RelPath, Target)> {
-        let nearest = self.configurations.iter().filter(|configuration| own.is_within(&configuration.folder));
-        let configuration = nearest.max_by_key(|configuration| configuration.folder.bytes().len())?;
-        configuration.aliases.iter().find_map(|(start, folder)| {
-            let rest = name.strip_prefix(start.as_slice())?;
-            let target = javascript(tree, &folder.resolve(rest)?)?;
-            Some((folder.clone(), target))
-        })
-    }
 }

@@ -210,7 +210,11 @@ impl<'a> Rewriter<'a> {
             }
             let Some(Some((text, from, to))) = texts.pop() else { continue };
             if content.is_none() {
-                content = Some(self.world.before.content(reference.file)?);
+                content = Some(match &self.world.before.entry(reference.file).kind {
+                    // The text of a link is where it leads.
+                    crate::tree::Kind::Symlink(target) => std::borrow::Cow::Borrowed(target.as_slice()),
+                    _ => self.world.before.content(reference.file)?,
+                });
             }
             let bytes = content.as_deref().unwrap_or_default();
             match reference.mention.spelling.respell(&reference.span, &text, bytes) {
@@ -258,6 +262,10 @@ impl<'a> Rewriter<'a> {
     fn base_after(&mut self, reading: &Reading) -> RelPath {
         match reading.anchor {
             Anchor::Own => self.own_after.clone(),
+            Anchor::Page => {
+                let path = self.world.moves.after(self.path);
+                super::resolve::page_folder(&path).unwrap_or_else(|| self.own_after.clone())
+            }
             Anchor::At(number) => {
                 let lead = self.by_number(number).and_then(|index| {
                     let lead = self.lead(index)?;
@@ -378,11 +386,12 @@ impl<'a> Rewriter<'a> {
                     _ if reference.readings.len() == 1 => self.lead(index)?,
                     _ => self.world.whole(path, self.path)?,
                 };
-                if reading.anchor == Anchor::Modules && self.left(&reading.base) {
+                let is_python = mention.form == Form::Dotted;
+                if is_python && reading.anchor == Anchor::Modules && self.left(&reading.base) {
                     self.unclear.insert(index, "the file leaves the folder that its modules are looked up in");
                     return None;
                 }
-                if self.leads_to(mention.form, &base, &reference.text, &wanted) {
+                if self.leads_to(mention.form, &base, &reference.text[reading.skip..], &wanted) {
                     return None;
                 }
                 // What leads through a link to where it went does so by another path: only a moved one is followed.
@@ -435,9 +444,22 @@ impl<'a> Rewriter<'a> {
         wanted: &RelPath,
     ) -> Option<Vec<u8>> {
         let mention = &reference.mention;
+        let text = &reference.text[reading.skip..];
         let mut way = base.to(wanted);
         if mention.form != Form::Path {
-            way = self.shortened(mention.form, way, reading, &reference.text, path, wanted, base);
+            way = self.shortened(mention.form, way, reading, text, path, wanted, base);
+        }
+        if mention.form == Form::Alias {
+            if !way.starts_with(b"..") && reading.skip < reference.text.len() {
+                return Some([&reference.text[..reading.skip], way.as_slice()].concat());
+            }
+            // Out of what the alias stands for: by a path of its own.
+            let own = &self.own_after;
+            let mut way = self.shortened(Form::Module, own.to(wanted), reading, text, path, wanted, own);
+            if !way.starts_with(b"../") {
+                way.splice(0..0, *b"./");
+            }
+            return Some(way);
         }
         if !mention.tail.is_empty() {
             let rest = way.strip_suffix(mention.tail.as_slice())?;

@@ -145,7 +145,11 @@ impl<'a> Paths<'a> {
         };
         let (value, next) = self.value(open + 1);
         match value {
-            Value::Path(path) if !path.is_file => drop(self.push_expression(&path, Kind::Open, weight)),
+            Value::Path(path) if !path.is_file => {
+                let anchors = self.push_expression(&path, Kind::Open, weight);
+                let reads = self.text(name).starts_with(b"read") || self.text(name) == b"createReadStream";
+                self.said.used(&anchors, weight == Weight::Made, reads);
+            }
             Value::Text(text) => drop(self.push_text(&text, Kind::Open, weight)),
             _ => return Some(open + 1),
         }
@@ -365,7 +369,7 @@ impl<'a> Paths<'a> {
             if let Value::Path(path) = &mut value {
                 match &right {
                     Value::Text(text) if text.bytes.first() == Some(&b'/') && path.is_bare() => {
-                        drop(path.join(text, joint, false))
+                        path.join(text, joint, false);
                     }
                     Value::Text(text) if text.bytes.first() == Some(&b'/') => value = Value::Unknown,
                     Value::Text(text) => drop(path.join(text, joint, false)),
