@@ -134,7 +134,7 @@ fn is_sample(part: &[u8]) -> bool {
 
 pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     let mut runtime = Runtime::of(tree);
-    let aliases = Aliases::of(tree, &said);
+    let aliases = Aliases::of(tree);
     let mut files: Vec<File> = said
         .into_iter()
         .map(|(id, _, said)| File { id, places: Places::of(tree, tree.path(id)), found: Vec::new(), said })
@@ -634,7 +634,7 @@ impl Resolver<'_> {
                         && bytes::find(path, b"/", 0) < Some(path.len() - 1)
             }
             Weight::Likely if is_folder && mention.kind == super::Kind::Argument => {
-                path.contains(&b'/') || path.starts_with(b".")
+                path.contains(&b'/') || path.starts_with(b".") || mention.spelling.joins
             }
             _ => true,
         };
