@@ -394,12 +394,12 @@ impl Resolver<'_> {
         found
     }
 
-    /// A bundle holds the modules that its parts import: where many imports lead nowhere and none somewhere, that is one.
+    /// A bundle holds the modules that its parts import: where many imports lead nowhere and few somewhere, that is one.
     fn forgive_bundles(&self, found: &mut [Found]) {
         let is_module = |index: &usize| self.file.said.mentions[*index].form == Form::Module;
         let modules: Vec<usize> = (0..found.len()).filter(is_module).collect();
         let broken = modules.iter().filter(|index| matches!(found[**index], Found::Broken)).count();
-        if broken >= MANY_IMPORTS && broken * 10 >= modules.len() * 9 {
+        if broken >= MANY_IMPORTS && broken * 2 >= modules.len() {
             modules.into_iter().for_each(|index| found[index] = Found::External);
         }
     }
