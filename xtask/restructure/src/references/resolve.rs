@@ -10,10 +10,11 @@ use std::thread;
 
 use super::aliases::Aliases;
 use super::cache::Spoken;
+use super::glob::Folders;
 use super::mention::{Anchor, Form, Mention, Said, Weight};
 use super::modules;
 use super::runtime::Runtime;
-use super::{Base, Outcome, Reference, Target, bytes, glob};
+use super::{Base, Outcome, Reference, Target, bytes};
 use crate::path::RelPath;
 use crate::tree::{Closed, FileId, Kind, Tree};
 
@@ -145,7 +146,8 @@ pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
         file.made(tree, &mut runtime);
     }
     let index: HashMap<FileId, usize> = files.iter().enumerate().map(|(index, file)| (file.id, index)).collect();
-    let world = World { tree, runtime, aliases, names: names(tree), has_links: has_links(tree) };
+    let world =
+        World { tree, runtime, aliases, folders: Folders::of(tree), names: names(tree), has_links: has_links(tree) };
     let every: Vec<usize> = (0..files.len()).collect();
     world.settle(&mut files, &every);
     // A script that is called from somewhere runs there; that may settle where its own calls run, and so on.
@@ -196,6 +198,7 @@ struct World<'a> {
     tree: &'a Tree,
     runtime: Runtime,
     aliases: Aliases,
+    folders: Folders<'a>,
     /// The last part of every path there is: most words that are none end here.
     names: HashSet<&'a [u8]>,
     has_links: bool,
@@ -396,11 +399,15 @@ impl Resolver<'_> {
 
     /// A bundle holds the modules that its parts import: where many imports lead nowhere and few somewhere, that is one.
     fn forgive_bundles(&self, found: &mut [Found]) {
-        let is_module = |index: &usize| self.file.said.mentions[*index].form == Form::Module;
-        let modules: Vec<usize> = (0..found.len()).filter(is_module).collect();
-        let broken = modules.iter().filter(|index| matches!(found[**index], Found::Broken)).count();
-        if broken >= MANY_IMPORTS && broken * 2 >= modules.len() {
-            modules.into_iter().for_each(|index| found[index] = Found::External);
+        let modules: Vec<usize> =
+            (0..found.len()).filter(|index| self.file.said.mentions[*index].form == Form::Module).collect();
+        let count = |is: fn(&Found) -> bool| modules.iter().filter(|index| is(&found[**index])).count();
+        let broken = count(|found| matches!(found, Found::Broken));
+        if broken >= MANY_IMPORTS && broken >= count(|found| matches!(found, Found::Readings(_))) {
+            for index in modules.into_iter().filter(|index| matches!(found[*index], Found::Broken)).collect::<Vec<_>>()
+            {
+                found[index] = Found::External;
+            }
         }
     }
 
@@ -529,7 +536,7 @@ impl Resolver<'_> {
         for tier in &tiers[..looked] {
             let mut readings: Vec<Reading> = Vec::new();
             for (anchor, base) in tier {
-                match base.resolve(&path) {
+                match resolve(base, &path) {
                     None => leaves = true,
                     Some(place) if first.is_none() => first = Some(place),
                     Some(_) => {}
@@ -608,13 +615,18 @@ impl Resolver<'_> {
     /// What lies at `path` read from `base`.
     fn look(&self, mention: &Mention, base: &RelPath, path: &[u8]) -> Vec<Target> {
         if mention.is_pattern {
-            let files = glob::expand(self.tree, base, path);
+            let files = self.world.folders.expand(base, path);
             return if files.is_empty() { Vec::new() } else { vec![Target::Files(files)] };
         }
-        if mention.form == Form::Path && !self.may_be_there(path) {
+        let is_there = match mention.form {
+            Form::Path => self.may_be_there(path),
+            Form::Dotted => self.may_be_module(path),
+            Form::Module | Form::Page | Form::Alias => true,
+        };
+        if !is_there {
             return Vec::new();
         }
-        let Some(place) = base.resolve(path) else { return Vec::new() };
+        let Some(place) = resolve(base, path) else { return Vec::new() };
         let target = match mention.form {
             Form::Path => self.at(&place),
             Form::Page => modules::page(self.tree, &place, path),
@@ -648,6 +660,19 @@ impl Resolver<'_> {
         self.world.has_links || matches!(name, b"" | b"." | b"..") || self.world.names.contains(name)
     }
 
+    fn may_be_module(&self, path: &[u8]) -> bool {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        if name == b".." || name == b"." || self.world.names.contains(name) {
+            return true;
+        }
+        let mut file = name.to_vec();
+        file.extend_from_slice(b".py");
+        self.world.names.contains(file.as_slice()) || {
+            file.push(b'i');
+            self.world.names.contains(file.as_slice())
+        }
+    }
+
     fn at(&self, place: &RelPath) -> Option<Target> {
         let entry = match self.tree.at(place) {
             Some(entry) => entry,
@@ -668,6 +693,14 @@ impl Resolver<'_> {
             }
             None => Found::External,
         }
+    }
+}
+
+/// `RelPath::resolve`, with a short way for the texts that most are: names and nothing else.
+fn resolve(base: &RelPath, text: &[u8]) -> Option<RelPath> {
+    match RelPath::new(text) {
+        Some(plain) => Some(base.append(&plain)),
+        None => base.resolve(text),
     }
 }
 

@@ -11,10 +11,11 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::aliases::Aliases;
+use super::glob::Folders;
 use super::mention::{Anchor, Form, Weight};
 use super::resolve::Reading;
 use super::spelling::{Change, Inner};
-use super::{Kind, Reference, Target, glob, modules};
+use super::{Kind, Reference, Target, modules};
 use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::tree::{FileId, Tree};
@@ -56,8 +57,14 @@ pub fn rewrite(before: &Tree, references: &[Reference], moves: &Moves) -> Result
         return Ok(rewrites);
     }
     let after = before.after(moves, []);
-    let world =
-        World { before, after: &after, moves, aliases: Aliases::of(before), folders: RefCell::new(HashMap::new()) };
+    let world = World {
+        before,
+        after: &after,
+        moves,
+        aliases: Aliases::of(before),
+        files_after: Folders::of(&after),
+        folders: RefCell::new(HashMap::new()),
+    };
     for references in references.chunk_by(|a, b| a.file == b.file) {
         if !moves.is_dropped(before.path(references[0].file)) {
             Rewriter::new(&world, references).write(&mut rewrites)?;
@@ -84,6 +91,7 @@ struct World<'a> {
     after: &'a Tree,
     moves: &'a Moves,
     aliases: Aliases,
+    files_after: Folders<'a>,
     folders: RefCell<HashMap<RelPath, RelPath>>,
 }
 
@@ -576,14 +584,14 @@ impl<'a> Rewriter<'a> {
         let stays = base.resolve(&mention.text);
         let Some(to) = first.filter(|_| is_one) else {
             // Where the same text matches the same files, all is well; else somebody must look.
-            let now = stays.map(|place| glob::expand(self.world.after, &place, tail)).unwrap_or_default();
+            let now = stays.map(|place| self.world.files_after.expand(&place, tail)).unwrap_or_default();
             let expected: Vec<RelPath> = files.iter().map(|path| self.world.moves.after(path)).collect();
             if !same_set(&now, &expected) {
                 self.unclear.insert(index, "the files that it matches go different ways");
             }
             return None;
         };
-        let now = glob::expand(self.world.after, &to, tail);
+        let now = self.world.files_after.expand(&to, tail);
         if now.len() > files.len() {
             self.unclear.insert(index, "it matches more files than before");
         }

@@ -36,6 +36,8 @@ pub(crate) enum Inner {
     Dotted,
     /// One that is read from the package of the file: `..a.b`.
     RelativeDotted,
+    /// It is not written at all: a Dockerfile that has no other name.
+    Unwritten,
     /// An expression: folders above, then literals.
     Parts(Vec<Part>),
 }
@@ -103,6 +105,7 @@ impl Spelling {
     pub fn respell(&self, span: &Range<usize>, new: &[u8], file: &[u8]) -> Option<Vec<Change>> {
         let bytes = match &self.inner {
             Inner::Parts(parts) => return self.respell_parts(parts, new, file),
+            Inner::Unwritten => return None,
             Inner::Bare => new.to_vec(),
             Inner::Word => new.iter().all(|byte| is_of_word(*byte)).then(|| new.to_vec())?,
             Inner::Shell(start, end) => self.shell(new, *start, *end)?,

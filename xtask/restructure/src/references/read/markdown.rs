@@ -188,7 +188,14 @@ impl Reader<'_> {
                 return None;
             }
         }
-        let closing = stop + self.text[stop..end].iter().position(|byte| *byte == b')')?;
+        // A title may go on over the next lines.
+        let behind = self.text[stop..end].trim_ascii_start();
+        let has_title = matches!(behind.first(), Some(b'"' | b'\'' | b'('));
+        let closing = match self.text[stop..end].iter().position(|byte| *byte == b')') {
+            Some(length) => stop + length,
+            None if has_title => end - 1,
+            None => return None,
+        };
         // `![label](…)`: the bracket that opens the label has a mark before it.
         let open = self.text[line..at].iter().rposition(|byte| *byte == b'[').map(|index| line + index);
         let is_image = open.is_some_and(|open| open > line && self.text[open - 1] == b'!');

@@ -159,6 +159,9 @@ impl Language {
         if head.contains(&0) {
             return Language::None;
         }
+        if self == Language::JavaScript && is_minified(content) {
+            return Language::None;
+        }
         if self == Language::Yaml {
             let starts_line =
                 |word: &[u8]| content.starts_with(word) || bytes::contains(content, &[b"\n", word].concat());
@@ -177,6 +180,12 @@ impl Language {
             _ => Language::Text,
         }
     }
+}
+
+/// True for what a tool wrote into few lines.
+fn is_minified(content: &[u8]) -> bool {
+    let lines = content.iter().filter(|byte| **byte == b'\n').count() + 1;
+    content.len() > 20_000 && content.len() / lines > 250
 }
 
 /// The program that a `#!` line names.

@@ -44,6 +44,9 @@ fn is_module(source: &Source, tokens: &[Token], at: usize) -> bool {
     if matches!(word(1), b"from" | b"import") && at > 0 && tokens[at - 1].what == What::Name && word(2) != b"." {
         return true;
     }
+    if matches!(word(1), b"[" | b",") {
+        return is_defined(source, tokens, at);
+    }
     if word(1) != b"(" {
         return false;
     }
@@ -54,6 +57,21 @@ fn is_module(source: &Source, tokens: &[Token], at: usize) -> bool {
         | b"importMock" => word(3) == b"." && matches!(word(4), b"jest" | b"vi"),
         _ => false,
     }
+}
+
+/// True in the list of `define(['./a', './b'], …)`.
+fn is_defined(source: &Source, tokens: &[Token], at: usize) -> bool {
+    let mut back = tokens[..at]
+        .iter()
+        .rev()
+        .skip_while(|token| matches!(token.what, What::Text { .. } | What::Comment) || token.is(source, b","));
+    let is_list = back.next().is_some_and(|token| token.is(source, b"["));
+    let mut call = back.skip_while(|token| matches!(token.what, What::Text { .. }) || token.is(source, b","));
+    is_list
+        && call.next().is_some_and(|token| token.is(source, b"("))
+        && call.next().is_some_and(|token| {
+            token.is(source, b"define") || token.is(source, b"require") || token.is(source, b"requirejs")
+        })
 }
 
 fn module(source: &Source, range: std::ops::Range<usize>, said: &mut Said) {

@@ -45,7 +45,7 @@ impl<'a> Paths<'a> {
         while self.is(sign, b".") && self.is_name(sign + 1) {
             sign += 2;
         }
-        let name: Vec<u8> = (at..sign).flat_map(|at| self.text(at).iter().copied()).collect();
+        let name = self.tokens[at].span.start..self.tokens[sign - 1].span.end;
         // `const X: string = …`
         if self.is(sign, b":") && self.is_name(sign + 1) && self.is(sign + 2, b"=") {
             sign += 2;
@@ -54,6 +54,7 @@ impl<'a> Paths<'a> {
         if !is_assignment {
             return self.expression(at);
         }
+        let name = self.source.bytes[name].to_vec();
         let (value, next) = self.value(sign + 1);
         match value {
             Value::Path(path) if path.is_file => {
@@ -247,7 +248,7 @@ impl<'a> Paths<'a> {
     }
 
     fn named(&mut self, at: usize) -> (Value, usize) {
-        let mut name = self.text(at).to_vec();
+        let name = self.text(at);
         if name == b"new" {
             return self.new_url(at);
         }
@@ -255,12 +256,11 @@ impl<'a> Paths<'a> {
             return self.primary(at + 1);
         }
         let mut next = at + 1;
-        let mut known = self.known(&name, at, next);
+        let mut known = self.known(name, at, next);
         while self.is(next, b".") && self.is_name(next + 1) {
-            name.push(b'.');
-            name.extend_from_slice(self.text(next + 1));
             next += 2;
-            if let Some(found) = self.known(&name, at, next) {
+            let name = &self.source.bytes[self.span(at, next)];
+            if let Some(found) = self.known(name, at, next) {
                 known = Some(found);
             }
         }
@@ -271,7 +271,7 @@ impl<'a> Paths<'a> {
             return (Value::Unknown, self.behind(at));
         }
         let close = self.behind_brackets(next);
-        match name.as_slice() {
+        match &self.source.bytes[self.span(at, next)] {
             b"process.cwd" => (Value::Path(Expression::at(vec![Anchor::Cwd], self.span(at, close))), close),
             b"path.join" | b"path.resolve" | b"join" | b"resolve" | b"path.posix.join" | b"nodePath.join"
             | b"nodePath.resolve" | b"require.resolve" => (self.joined(next, at, close), close),
@@ -412,15 +412,8 @@ impl<'a> Paths<'a> {
         at
     }
     fn behind_brackets(&self, open: usize) -> usize {
-        let depth = self.tokens.get(open).map_or(0, |token| token.depth);
-        let mut at = open + 1;
-        while let Some(token) = self.tokens.get(at) {
-            at += 1;
-            if token.what == What::Sign && token.depth < depth && matches!(self.text(at - 1), b")" | b"]" | b"}") {
-                return at;
-            }
-        }
-        self.tokens.len()
+        let partner = self.tokens.get(open).map_or(usize::MAX, |token| token.partner);
+        partner.saturating_add(1).min(self.tokens.len())
     }
 
     /// `` `${ROOT}/x/${name}.sql` ``

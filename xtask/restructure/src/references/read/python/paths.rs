@@ -42,7 +42,7 @@ impl<'a> Paths<'a> {
         while self.is(sign, b".") && self.is_name(sign + 1) {
             sign += 2;
         }
-        let name: Vec<u8> = (at..sign).flat_map(|at| self.text(at).iter().copied()).collect();
+        let name = self.tokens[at].span.start..self.tokens[sign - 1].span.end;
         if self.is(sign, b":") && self.is_name(sign + 1) {
             sign += 2;
             while self.is(sign, b".") || self.is_name(sign) {
@@ -50,6 +50,7 @@ impl<'a> Paths<'a> {
             }
         }
         if self.is(sign, b"=") && !self.is(sign + 1, b"=") {
+            let name = self.source.bytes[name].to_vec();
             let (value, next) = self.value(sign + 1);
             let is_whole = self.tokens.get(next).is_none_or(|token| matches!(token.what, What::Line | What::Comment));
             match value {
@@ -113,7 +114,7 @@ impl<'a> Paths<'a> {
     /// Calls whose arguments are told apart: `open`, `sys.path.insert`, `subprocess.run`.
     fn known_call(&mut self, at: usize) -> Option<usize> {
         let (name, open) = self.called(at)?;
-        match name.as_slice() {
+        match name {
             b"open"
             | b"io.open"
             | b"codecs.open"
@@ -184,15 +185,16 @@ impl<'a> Paths<'a> {
     }
 
     /// The dotted name of a call that begins here, and the place of its bracket.
-    fn called(&self, at: usize) -> Option<(Vec<u8>, usize)> {
-        let mut name = self.text(at).to_vec();
+    fn called(&self, at: usize) -> Option<(&'a [u8], usize)> {
+        if !self.is_name(at) {
+            return None;
+        }
         let mut next = at + 1;
         while self.is(next, b".") && self.is_name(next + 1) {
-            name.push(b'.');
-            name.extend_from_slice(self.text(next + 1));
             next += 2;
         }
-        (self.is_name(at) && self.is(next, b"(")).then_some((name, next))
+        let name = self.tokens[at].span.start..self.tokens[next - 1].span.end;
+        self.is(next, b"(").then(|| (&self.source.bytes[name], next))
     }
 
     /// What an expression gives, and the token behind it.
@@ -326,7 +328,7 @@ impl<'a> Paths<'a> {
         }
         if let Some((call, open)) = self.called(at) {
             let close = self.behind_brackets(open);
-            match call.as_slice() {
+            match call {
                 b"Path" | b"pathlib.Path" | b"PurePath" | b"pathlib.PurePath" => {
                     if self.is(open + 1, b")") {
                         return (Value::Path(Expression::at(vec![Anchor::Cwd], self.span(at, close))), close);
@@ -380,16 +382,18 @@ impl<'a> Paths<'a> {
             }
         }
         // `self.root`: the longest dotted name that is known.
-        let mut dotted = name.to_vec();
-        let mut known = self.variables.get(&dotted).map(|anchors| (anchors.clone(), at + 1));
+        let start = self.tokens[at].span.start;
         let mut next = at + 1;
-        while self.is(next, b".") && self.is_name(next + 1) {
-            dotted.push(b'.');
-            dotted.extend_from_slice(self.text(next + 1));
-            next += 2;
-            if let Some(anchors) = self.variables.get(&dotted) {
+        let mut known = None;
+        loop {
+            let name = &self.source.bytes[start..self.tokens[next - 1].span.end];
+            if let Some(anchors) = self.variables.get(name) {
                 known = Some((anchors.clone(), next));
             }
+            if !self.is(next, b".") || !self.is_name(next + 1) || self.variables.is_empty() {
+                break;
+            }
+            next += 2;
         }
         match known {
             Some((anchors, next)) => (Value::Path(Expression::at(anchors, self.span(at, next))), next),
@@ -474,15 +478,8 @@ impl<'a> Paths<'a> {
 
     /// The token behind the bracket that closes the one at `open`.
     fn behind_brackets(&self, open: usize) -> usize {
-        let depth = self.tokens.get(open).map_or(0, |token| token.depth);
-        let mut at = open + 1;
-        while let Some(token) = self.tokens.get(at) {
-            at += 1;
-            if token.what == What::Sign && token.depth < depth && matches!(self.text(at - 1), b")" | b"]" | b"}") {
-                return at;
-            }
-        }
-        self.tokens.len()
+        let partner = self.tokens.get(open).map_or(usize::MAX, |token| token.partner);
+        partner.saturating_add(1).min(self.tokens.len())
     }
 
     fn string(&mut self, at: usize) -> (Value, usize) {

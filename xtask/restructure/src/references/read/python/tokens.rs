@@ -28,6 +28,8 @@ pub(super) struct Token {
     pub span: Range<usize>,
     /// Of open brackets.
     pub depth: usize,
+    /// For an open bracket, the token that closes it; the last token when none does.
+    pub partner: usize,
 }
 
 impl Token {
@@ -37,16 +39,16 @@ impl Token {
 }
 
 pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
-    let mut tokens = Vec::with_capacity(text.len() / 5);
+    let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 5);
     let mut at = 0;
-    let mut depth = 0usize;
+    let mut open: Vec<usize> = Vec::new();
     while at < text.len() {
         let start = at;
         let what = match text[at] {
             b'\n' => {
                 at += 1;
                 // A line ends no statement in brackets.
-                if depth > 0 {
+                if !open.is_empty() {
                     continue;
                 }
                 What::Line
@@ -85,14 +87,18 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
             byte => {
                 at += 1;
                 match byte {
-                    b'(' | b'[' | b'{' => depth += 1,
-                    b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+                    b'(' | b'[' | b'{' => open.push(tokens.len()),
+                    b')' | b']' | b'}' => {
+                        if let Some(partner) = open.pop() {
+                            tokens[partner].partner = tokens.len();
+                        }
+                    }
                     _ => {}
                 }
                 What::Sign
             }
         };
-        tokens.push(Token { what, span: start..at.min(text.len()), depth });
+        tokens.push(Token { what, span: start..at.min(text.len()), depth: open.len(), partner: usize::MAX });
     }
     tokens
 }

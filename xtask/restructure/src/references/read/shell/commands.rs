@@ -435,7 +435,7 @@ impl Shell<'_> {
                     return self.arguments(rest);
                 }
                 rest = &rest[1..];
-            } else if word.is_bare() && word.position(b'=').is_some_and(|index| index > 0) && self.assignment(word) {
+            } else if word.position(b'=').is_some_and(|index| index > 0) && self.assignment(word) {
                 rest = &rest[1..];
             } else {
                 break;
