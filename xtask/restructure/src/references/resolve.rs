@@ -615,6 +615,10 @@ impl Resolver<'_> {
     /// What lies at `path` read from `base`.
     fn look(&self, mention: &Mention, base: &RelPath, path: &[u8]) -> Vec<Target> {
         if mention.is_pattern {
+            // Anything at all in a root says nothing.
+            if path == b"*" && self.file.places.roots.contains(base) {
+                return Vec::new();
+            }
             let files = self.world.folders.expand(base, path);
             return if files.is_empty() { Vec::new() } else { vec![Target::Files(files)] };
         }
@@ -645,6 +649,7 @@ impl Resolver<'_> {
                         && path.ends_with(b"/")
                         && bytes::find(path, b"/", 0) < Some(path.len() - 1)
             }
+            _ if is_folder && mention.kind == super::Kind::Redirection => false,
             Weight::Likely if is_folder && mention.kind == super::Kind::Argument => {
                 path.contains(&b'/') || path.starts_with(b".") || mention.spelling.joins
             }

@@ -413,14 +413,10 @@ impl<'a> Rewriter<'a> {
                     return None;
                 }
                 let mut text = self.spelled(reference, reading, &base, path, &wanted);
-                // In a document a path that goes up from where its text stands is no help: from the root it is.
-                let is_asked = matches!(reading.anchor, Anchor::Cwd | Anchor::Above);
-                let is_told = matches!(mention.kind, Kind::Prose | Kind::CodeSpan) || self.is_document;
-                if is_asked
-                    && is_told
-                    && !mention.text.starts_with(b"..")
-                    && text.as_ref().is_some_and(|text| text.starts_with(b".."))
-                {
+                // An example is followed by somebody who stands in the root rather than beside the document.
+                let is_example = self.is_document && reading.anchor == Anchor::Cwd;
+                let goes_up = |text: &[u8]| text.starts_with(b"..");
+                if is_example && !goes_up(&mention.text) && text.as_deref().is_some_and(goes_up) {
                     text = self.spelled(reference, reading, &self.root_after(), path, &wanted);
                 }
                 match text {
@@ -497,6 +493,7 @@ impl<'a> Rewriter<'a> {
         let has_dot = mention.text.starts_with(b"./")
             || mention.spelling.needs_dot
             || way.starts_with(b"-")
+            || mention.spelling.needs_slash && !way.contains(&b'/')
             // Without a slash nobody would take it for a path any more.
             || reference.text.contains(&b'/') && !way.contains(&b'/') && is_told_by_slash(reference.kind)
             || mention.text.starts_with(b"../") && self.likes_dots(reference.kind);

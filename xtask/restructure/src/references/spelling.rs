@@ -14,8 +14,10 @@ pub(crate) struct Spelling {
     pub outer: Outer,
     /// The span begins with the slash that joins the path to its base (`"$DIR/x"`); an empty one wants it put there.
     pub joins: bool,
-    /// A path that begins with a name means something else here (a package, a volume, a program in PATH).
+    /// A path that begins with a name means something else here: a package, a volume.
     pub needs_dot: bool,
+    /// A name alone means something else here: a program in PATH.
+    pub needs_slash: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +70,7 @@ pub(crate) enum Part {
 
 impl Spelling {
     pub fn plain() -> Spelling {
-        Spelling { inner: Inner::Bare, outer: Outer::Plain, joins: false, needs_dot: false }
+        Spelling { inner: Inner::Bare, outer: Outer::Plain, joins: false, needs_dot: false, needs_slash: false }
     }
     pub fn of(inner: Inner) -> Spelling {
         Spelling { inner, ..Spelling::plain() }

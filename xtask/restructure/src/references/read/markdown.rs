@@ -97,6 +97,9 @@ impl Reader<'_> {
 
     fn line(&mut self, line: Range<usize>, indent: usize) {
         let start = line.start + indent;
+        if indent == 0 && self.text[start..line.end].starts_with(b"import ") && self.import(line.clone()) {
+            return;
+        }
         if indent < 4 && self.text[start] == b'[' && self.definition(start..line.end) {
             return;
         }
@@ -121,6 +124,14 @@ impl Reader<'_> {
             }
         }
         self.prose(prose..line.end);
+    }
+
+    /// `import Part from './part.mdx'`, as pages of a site have it.
+    fn import(&mut self, line: Range<usize>) -> bool {
+        let before = self.said.mentions.len();
+        let part = self.source.part(line, Outer::Plain);
+        super::javascript::read(&part, self.said);
+        self.said.mentions.len() > before
     }
 
     fn prose(&mut self, range: Range<usize>) {

@@ -70,7 +70,8 @@ impl Language {
     pub fn by_name(path: &RelPath) -> Option<Language> {
         let name = path.name().to_ascii_lowercase();
         let ending = bytes::extension(&name).unwrap_or_default();
-        if is_generated(&name) {
+        let is_metadata = path.parts().any(|part| part.ends_with(b".egg-info") || part.ends_with(b".dist-info"));
+        if is_generated(&name) || is_metadata {
             return None;
         }
         let has_folder = |folder: &[u8]| path.parts().any(|part| part == folder);

@@ -931,7 +931,7 @@ impl Shell<'_> {
                 if is_certain && !draft.has_pattern() && !self.said.fetches { self.sure() } else { Weight::Likely };
             let index = self.mention(draft, kind, weight);
             if in_path || kind == Kind::Source {
-                self.said.mentions[index].spelling.needs_dot = !draft.is_joined();
+                self.said.mentions[index].spelling.needs_slash = !draft.is_joined();
             }
             let cwd = self.cwd.clone();
             self.said.run(index, &cwd);
