@@ -15,7 +15,7 @@ use super::glob::Folders;
 use super::mention::{Anchor, Form, Weight};
 use super::resolve::Reading;
 use super::spelling::{Change, Inner};
-use super::{Kind, Reference, Target, modules};
+use super::{Kind, Reference, Target, bytes, modules};
 use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::tree::{FileId, Tree};
@@ -495,8 +495,7 @@ impl<'a> Rewriter<'a> {
             || way.starts_with(b"-")
             || mention.spelling.needs_slash && !way.contains(&b'/')
             // Without a slash nobody would take it for a path any more.
-            || reference.text.contains(&b'/') && !way.contains(&b'/') && is_told_by_slash(reference.kind)
-            || mention.text.starts_with(b"../") && self.likes_dots(reference.kind);
+            || reference.text.contains(&b'/') && !way.contains(&b'/') && !is_told(reference.kind, &way);
         let is_relative = way.starts_with(b"../") || way == b".." || way == b"." || way.starts_with(b"./");
         if has_dot && !is_relative && !mention.spelling.joins {
             way.splice(0..0, *b"./");
@@ -611,9 +610,13 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-/// Kinds of words that are paths because they have a slash.
-fn is_told_by_slash(kind: Kind) -> bool {
-    matches!(kind, Kind::Setting | Kind::Prose | Kind::CodeSpan | Kind::Argument | Kind::Variable)
+/// True for what is taken for a path without a slash in it.
+fn is_told(kind: Kind, way: &[u8]) -> bool {
+    match kind {
+        Kind::Setting | Kind::Prose | Kind::CodeSpan => false,
+        Kind::Argument | Kind::Variable => bytes::may_be_path(way),
+        _ => true,
+    }
 }
 
 impl World<'_> {
