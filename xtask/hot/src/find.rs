@@ -71,53 +71,72 @@ pub fn find(text: &[u8], from: usize, needle: &[u8]) -> Option<usize> {
     }
 }
 
-/// Several sequences sought at once.
+/// Several sequences sought at once, each of three bytes or more.
 #[derive(Clone, Debug)]
 pub struct Needles {
-    needles: Vec<Vec<u8>>,
-    /// For each pair of bytes that a needle begins with, folded to lower case: a bit.
-    pairs: Vec<u64>,
+    needles: Vec<Needle>,
+    /// By the hash of the three bytes that a needle begins with, case folded: is there one?
+    filter: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Needle {
+    text: Vec<u8>,
     folds_case: bool,
+    hash: usize,
 }
 
 impl Needles {
-    /// Each of two bytes or more; with `folds_case` they are lower case, and ASCII letters match either case.
-    pub fn new(needles: &[&str], folds_case: bool) -> Needles {
-        let needles: Vec<Vec<u8>> = needles.iter().map(|needle| needle.as_bytes().to_vec()).collect();
-        let mut pairs = vec![0u64; 1024];
-        for needle in needles.iter().filter(|needle| needle.len() >= 2) {
-            let pair = pair(needle[0], needle[1]);
-            pairs[pair >> 6] |= 1 << (pair & 63);
+    /// `exact` ones match as they are; `folded` ones are lower case and match ASCII letters of either case.
+    pub fn new(exact: &[&str], folded: &[&str]) -> Needles {
+        let needle = |text: &str, folds_case| {
+            let text = text.as_bytes().to_vec();
+            let hash = text.first_chunk().map_or(0, |start: &[u8; 3]| trigram([start[0], start[1], start[2], 0]));
+            Needle { text, folds_case, hash }
+        };
+        let exact = exact.iter().map(|text| needle(text, false));
+        let needles: Vec<Needle> = exact.chain(folded.iter().map(|text| needle(text, true))).collect();
+        let mut filter = vec![0u64; 1 << (TRIGRAM_BITS - 6)];
+        for needle in &needles {
+            filter[needle.hash >> 6] |= 1 << (needle.hash & 63);
         }
-        Needles { needles, pairs, folds_case }
+        Needles { needles, filter }
     }
-    /// The first place where one of them stands, at `from` or behind it, and which.
+    /// The first place where one of them stands, at `from` or behind it, and which: exact ones count before folded ones.
     pub fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
-        let mut at = from;
-        while at + 1 < text.len() {
-            let pair = pair(text[at], text[at + 1]);
-            if self.pairs[pair >> 6] & (1 << (pair & 63)) != 0 {
-                let rest = &text[at..];
-                let is_here = |needle: &Vec<u8>| {
-                    needle.len() <= rest.len()
-                        && if self.folds_case {
-                            rest[..needle.len()].eq_ignore_ascii_case(needle)
-                        } else {
-                            rest.starts_with(needle)
-                        }
-                };
-                if let Some(which) = self.needles.iter().position(is_here) {
-                    return Some((at, which));
-                }
+        let filter = &self.filter[..1 << (TRIGRAM_BITS - 6)];
+        for (offset, window) in text.get(from..)?.windows(4).enumerate() {
+            let hash = trigram([window[0], window[1], window[2], window[3]]);
+            if filter[hash >> 6] & (1 << (hash & 63)) != 0
+                && let Some(which) = self.at(&text[from + offset..], hash)
+            {
+                return Some((from + offset, which));
             }
-            at += 1;
         }
-        None
+        // The last three bytes have no fourth.
+        let last = text.len().checked_sub(3).filter(|last| *last >= from)?;
+        self.at(&text[last..], trigram([text[last], text[last + 1], text[last + 2], 0])).map(|which| (last, which))
+    }
+    fn at(&self, rest: &[u8], hash: usize) -> Option<usize> {
+        self.needles.iter().position(|needle| {
+            needle.hash == hash
+                && needle.text.len() <= rest.len()
+                && if needle.folds_case {
+                    rest[..needle.text.len()].eq_ignore_ascii_case(&needle.text)
+                } else {
+                    rest.starts_with(&needle.text)
+                }
+        })
     }
 }
 
-fn pair(a: u8, b: u8) -> usize {
-    usize::from(a.to_ascii_lowercase()) << 8 | usize::from(b.to_ascii_lowercase())
+const TRIGRAM_BITS: u32 = 14;
+
+/// A hash of the first three bytes that makes no difference between upper and lower case.
+#[inline]
+fn trigram(bytes: [u8; 4]) -> usize {
+    let folded = (u32::from_le_bytes(bytes) & 0x00ff_ffff) | 0x0020_2020;
+    (folded.wrapping_mul(0x9e37_79b1) >> (32 - TRIGRAM_BITS)) as usize
 }
 
 /// How many line ends stand before `at`.
@@ -150,10 +169,13 @@ mod tests {
         assert_eq!(find(b"aaab", 0, b"aab"), Some(1));
         assert_eq!(find(b"abc", 0, b"abcd"), None);
         assert_eq!(find(b"abc", 3, b""), Some(3));
-        let needles = Needles::new(&["password", "token"], true);
-        assert_eq!(needles.find(b"API_Token=x PASSWORD", 0), Some((4, 1)));
-        assert_eq!(needles.find(b"API_Token=x PASSWORD", 5), Some((12, 0)));
-        assert_eq!(needles.find(b"passwor", 0), None);
+        let needles = Needles::new(&["AKIA", "://"], &["password", "token"]);
+        assert_eq!(needles.find(b"API_Token=x PASSWORD", 0), Some((4, 3)));
+        assert_eq!(needles.find(b"API_Token=x PASSWORD", 5), Some((12, 2)));
+        assert_eq!(needles.find(b"passwor akia", 0), None);
+        assert_eq!(needles.find(b"a://", 0), Some((1, 1)));
+        assert_eq!(needles.find(b"AKIA", 0), Some((0, 0)));
+        assert_eq!(needles.find(b"AKIA", 1), None);
         assert_eq!(lines_before(b"a\nb\nc", 4), 2);
     }
 }

@@ -22,21 +22,36 @@ pub fn shingles(text: &[u8]) -> Vec<u64> {
     set
 }
 
-/// The sketch of a text, sorted; the whole set where that is small. Beside it the number of lines that count.
-pub fn sketch(text: &[u8]) -> (Vec<u64>, usize) {
-    let mut least: Vec<u64> = Vec::with_capacity(SKETCH);
-    let lines = each_shingle(text, |hash| {
-        if least.len() == SKETCH && hash >= least[SKETCH - 1] {
-            return;
-        }
-        if let Err(at) = least.binary_search(&hash) {
-            if least.len() == SKETCH {
-                least.pop();
+/// What one pass over a text tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The smallest hashes of the set of shingles, sorted; the whole set where that is small.
+    pub sketch: Vec<u64>,
+    /// Lines that are not blank.
+    pub filled: usize,
+    /// All lines, the last one also without its end.
+    pub lines: usize,
+    /// The longest line in bytes.
+    pub longest: usize,
+}
+
+impl Reading {
+    pub fn of(text: &[u8]) -> Reading {
+        let mut least: Vec<u64> = Vec::with_capacity(SKETCH);
+        let mut reading = each_shingle(text, |hash| {
+            if least.len() == SKETCH && hash >= least[SKETCH - 1] {
+                return;
             }
-            least.insert(at, hash);
-        }
-    });
-    (least, lines)
+            if let Err(at) = least.binary_search(&hash) {
+                if least.len() == SKETCH {
+                    least.pop();
+                }
+                least.insert(at, hash);
+            }
+        });
+        reading.sketch = least;
+        reading
+    }
 }
 
 /// Shared elements over all elements of two sorted sets, 0 to 1.
@@ -103,25 +118,28 @@ pub fn candidates(sketches: &[Vec<u64>], sizes: &[usize], least: f64) -> Vec<(u3
     pairs.into_iter().map(both).filter(is_near).collect()
 }
 
-/// Calls `each` with the hash of every three lines in a row; returns the number of lines.
-fn each_shingle(text: &[u8], mut each: impl FnMut(u64)) -> usize {
-    let (mut before, mut last, mut lines) = (0u64, 0u64, 0usize);
+/// Calls `each` with the hash of every three lines in a row; returns what it counted.
+fn each_shingle(text: &[u8], mut each: impl FnMut(u64)) -> Reading {
+    let (mut before, mut last) = (0u64, 0u64);
+    let mut reading = Reading::default();
     let mut start = 0;
     while start < text.len() {
         let end = crate::find::byte(text, start, b'\n').unwrap_or(text.len());
+        reading.lines += 1;
+        reading.longest = reading.longest.max(end - start);
         let line = text[start..end].trim_ascii();
         start = end + 1;
         if line.is_empty() {
             continue;
         }
         let this = hash(line);
-        lines += 1;
-        if lines >= 3 {
+        reading.filled += 1;
+        if reading.filled >= 3 {
             each(mix(before.rotate_left(21) ^ mix(last.rotate_left(42) ^ mix(this))));
         }
         (before, last) = (last, this);
     }
-    lines
+    reading
 }
 
 /// A hash for texts that nobody chose against it.
@@ -184,17 +202,18 @@ mod tests {
     fn pairs_worth_a_look_are_found_and_others_are_not() {
         let texts: Vec<Vec<u8>> =
             vec![lines(0..500), lines(50..500), lines(1000..1500), lines(1000..1010), lines(1001..1010)];
-        let sketches: Vec<Vec<u64>> = texts.iter().map(|text| sketch(text).0).collect();
+        let sketches: Vec<Vec<u64>> = texts.iter().map(|text| Reading::of(text).sketch).collect();
         let sizes: Vec<usize> = texts.iter().map(Vec::len).collect();
         assert_eq!(candidates(&sketches, &sizes, 0.4), [(0, 1), (3, 4)]);
-        assert_eq!(sketch(&texts[0]).1, 500);
+        let reading = Reading::of(&texts[0]);
+        assert_eq!((reading.filled, reading.lines, reading.longest), (500, 1000, 10));
         assert!(sketches[0].is_sorted() && sketches[0].len() == SKETCH);
     }
 
     #[test]
     fn a_crowd_makes_no_square() {
         let texts: Vec<Vec<u8>> = (0..400u32).map(|n| [lines(0..20), lines(n * 100..n * 100 + 3)].concat()).collect();
-        let sketches: Vec<Vec<u64>> = texts.iter().map(|text| sketch(text).0).collect();
+        let sketches: Vec<Vec<u64>> = texts.iter().map(|text| Reading::of(text).sketch).collect();
         let sizes: Vec<usize> = texts.iter().map(Vec::len).collect();
         let pairs = candidates(&sketches, &sizes, 0.4);
         assert!(pairs.len() <= texts.len() * NEIGHBOURS && pairs.len() >= texts.len() - 1, "{}", pairs.len());

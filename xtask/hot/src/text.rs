@@ -1,35 +1,41 @@
-//! What kind of bytes a content is, seen in one pass.
+//! What stands in a text: what is assigned to a name, how random a value is.
 
-/// Facts about a content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Line ends.
-    pub lines: usize,
-    /// The longest line in bytes.
-    pub longest: usize,
-    pub has_nul: bool,
-    /// Lines that end with CR LF.
-    pub crlf: usize,
-    pub is_utf8: bool,
-}
-
-impl Facts {
-    pub fn of(text: &[u8]) -> Facts {
-        let mut facts = Facts { is_utf8: std::str::from_utf8(text).is_ok(), ..Facts::default() };
-        let mut start = 0;
-        while let Some(end) = crate::find::byte(text, start, b'\n') {
-            facts.lines += 1;
-            facts.longest = facts.longest.max(end - start);
-            facts.crlf += usize::from(end > start && text[end - 1] == b'\r');
-            start = end + 1;
+/// The span of the literal that is assigned to the name which `at` stands in or behind: `NAME=value`, `name: "value"`,
+/// `"name": 'value'`, `name := value`. None where none is: a comparison, an expression, nothing.
+pub fn assigned(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let skip = |mut at: usize| {
+        while matches!(text.get(at), Some(b' ' | b'\t')) {
+            at += 1;
         }
-        facts.longest = facts.longest.max(text.len() - start);
-        facts.has_nul = crate::find::byte(text, 0, 0).is_some();
-        facts
+        at
+    };
+    let mut at = at;
+    while text.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+        at += 1;
     }
-    /// No NUL; an encoding of one byte a letter counts as text too.
-    pub fn is_text(&self) -> bool {
-        !self.has_nul
+    if matches!(text.get(at), Some(b'"' | b'\'')) {
+        at += 1;
+    }
+    at = skip(at);
+    match (text.get(at)?, text.get(at + 1)?) {
+        (b':', b'=') => at += 2,
+        (b'=', b'=' | b'>' | b'~') => return None,
+        (b'=' | b':', _) => at += 1,
+        _ => return None,
+    }
+    at = skip(at);
+    match text.get(at)? {
+        quote @ (b'"' | b'\'' | b'`') => {
+            let line_end = crate::find::byte(text, at, b'\n').unwrap_or(text.len());
+            crate::find::byte(&text[..line_end], at + 1, *quote).map(|end| (at + 1, end))
+        }
+        _ => {
+            let ends = |byte: &u8| b" \t\r\n\"'`,;)}]<>&|".contains(byte);
+            let end = text[at..].iter().position(ends).map_or(text.len(), |length| at + length);
+            // A call, an index, a member: an expression, not a literal.
+            let is_code = text[at..end].iter().any(|byte| b"(.[$".contains(byte));
+            (end > at && !is_code).then_some((at, end))
+        }
     }
 }
 
@@ -50,11 +56,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_of_contents() {
-        let facts = Facts::of(b"ab\r\ncde\nlast");
-        assert_eq!(facts, Facts { lines: 2, longest: 4, has_nul: false, crlf: 1, is_utf8: true });
-        assert!(!Facts::of(b"\xff").is_utf8 && Facts::of(b"\xff").is_text() && !Facts::of(b"a\0").is_text());
-        assert_eq!(Facts::of(b""), Facts { is_utf8: true, ..Facts::default() });
+    fn what_is_assigned_to_a_name() {
+        let value = |text: &'static str| assigned(text.as_bytes(), 1).map(|(start, end)| &text[start..end]);
+        for (text, expected) in [
+            ("NAME=value # x", Some("value")),
+            ("name: \"a b\",", Some("a b")),
+            ("name\": 'v'", Some("v")),
+            ("name := `v`", Some("v")),
+            ("name == 'v'", None),
+            ("name = get(x)", None),
+            ("name=\nNEXT=1", None),
+            ("name = \"not closed\n\"", None),
+            ("name", None),
+        ] {
+            assert_eq!(value(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn entropy_in_bits() {
         assert!((entropy(b"abcd") - 2.0).abs() < 1e-9 && entropy(b"aaaa") == 0.0);
     }
 }

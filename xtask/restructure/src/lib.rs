@@ -1,8 +1,12 @@
 //! An old operations folder into this layout, provably: what is there, what refers to what, where each file belongs.
 
+pub mod duplicates;
+pub mod facts;
 pub mod git;
+pub mod language;
 pub mod moves;
 pub mod path;
+pub mod secrets;
 pub mod tree;
 
 pub use moves::{Fate, Moves};
