@@ -6,6 +6,7 @@ pub mod git;
 pub mod language;
 pub mod moves;
 pub mod path;
+pub mod references;
 pub mod secrets;
 pub mod tree;
 

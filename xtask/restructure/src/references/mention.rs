@@ -1,0 +1,135 @@
+//! What a text says of paths, before anyone looked whether they are there: the readers of each kind of file return it.
+
+use std::ops::Range;
+
+use super::Kind;
+use super::source::Source;
+use super::spelling::Spelling;
+
+/// A place in a text that names a path.
+#[derive(Clone, Debug)]
+pub(crate) struct Mention {
+    pub kind: Kind,
+    /// The bytes of the file that spell it. Empty where a path could be put: behind `"$DIR"`.
+    pub span: Range<usize>,
+    /// The path as meant: without quotes, escapes and the slash that joins it to its base. It may hold `*` and `?` when
+    /// `is_pattern`.
+    pub text: Vec<u8>,
+    /// What follows in the path but is written elsewhere, or known only when it runs: `*` stands for that.
+    pub tail: Vec<u8>,
+    /// The folders that the text may be read from, likely ones first.
+    pub bases: Vec<Anchor>,
+    pub spelling: Spelling,
+    pub weight: Weight,
+    pub form: Form,
+    pub is_pattern: bool,
+}
+
+/// A folder that a path is read from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Anchor {
+    /// The folder of the file itself.
+    Own,
+    /// The root of the repository that the file belongs to.
+    Root,
+    /// The folder where the program was started; for a Dockerfile, the build context.
+    Cwd,
+    /// The own folder or one above it: whoever reads the file settles on one.
+    Above,
+    /// What the mention with this number, in the same file, names.
+    At(usize),
+    /// Where a language looks its modules up.
+    Modules,
+    /// Not known, or not in the tree.
+    Outside,
+}
+
+/// How sure it is that the text is a path of the tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Weight {
+    /// It is written: what is read there later was made at run time.
+    Made,
+    /// A word that may be something else: it counts when a file has that path, or a folder and it has a slash.
+    Word,
+    /// It stands where a path stands, but nobody says that it must be there.
+    Likely,
+    /// It must be there.
+    Sure,
+}
+
+/// What else than a path the text can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    Path,
+    /// A JavaScript module: an ending or `/index` may be left out.
+    Module,
+    /// A Python module: dots for slashes, `.py` or `/__init__.py` left out. `text` has the slashes.
+    Dotted,
+    /// A package name of JavaScript that an alias of tsconfig may lead into the tree.
+    Alias,
+    /// A page of a site: its ending, or that of its folder, may be left out.
+    Page,
+}
+
+impl Mention {
+    pub fn new(kind: Kind, span: Range<usize>, text: impl Into<Vec<u8>>, base: Anchor) -> Mention {
+        Mention {
+            kind,
+            span,
+            text: text.into(),
+            tail: Vec::new(),
+            bases: vec![base],
+            spelling: Spelling::plain(),
+            weight: Weight::Likely,
+            form: Form::Path,
+            is_pattern: false,
+        }
+    }
+    pub fn weight(self, weight: Weight) -> Mention {
+        Mention { weight, ..self }
+    }
+    pub fn spelled(self, spelling: Spelling) -> Mention {
+        Mention { spelling, ..self }
+    }
+    pub fn form(self, form: Form) -> Mention {
+        Mention { form, ..self }
+    }
+    pub fn pattern(self) -> Mention {
+        Mention { is_pattern: true, ..self }
+    }
+    pub fn bases(self, bases: &[Anchor]) -> Mention {
+        Mention { bases: bases.to_vec(), ..self }
+    }
+}
+
+/// A program or a build that is started by a text: what it reads is read from there.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// The mention that names the program.
+    pub what: usize,
+    pub folders: Vec<Anchor>,
+}
+
+/// What one file says.
+#[derive(Default, Debug, Clone)]
+pub(crate) struct Said {
+    pub mentions: Vec<Mention>,
+    pub runs: Vec<Run>,
+    /// Folders in which modules are looked up (`sys.path`), in the order they were named.
+    pub module_roots: Vec<Anchor>,
+    /// It fetches or unpacks something: folders that are not there may come from that.
+    pub fetches: bool,
+}
+
+impl Said {
+    /// Takes a mention whose span is in the bytes of `source` and gives it the place in the file.
+    pub fn push(&mut self, source: &Source, mut mention: Mention) -> usize {
+        mention.span = source.place(&mention.span);
+        mention.spelling.into_file(source);
+        self.mentions.push(mention);
+        self.mentions.len() - 1
+    }
+    pub fn run(&mut self, what: usize, folders: &[Anchor]) {
+        self.runs.push(Run { what, folders: folders.to_vec() });
+    }
+}

@@ -1,0 +1,148 @@
+//! Paths that leave something out: modules of JavaScript and Python, pages of a site, aliases of tsconfig.
+
+use std::sync::Arc;
+
+use super::Target;
+use super::mention::Said;
+use super::read::Language;
+use crate::path::RelPath;
+use crate::tree::{FileId, Kind, Tree};
+
+const JAVASCRIPT: [&[u8]; 11] =
+    [b".ts", b".tsx", b".js", b".jsx", b".mjs", b".cjs", b".mts", b".cts", b".d.ts", b".json", b".vue"];
+
+fn with(place: &RelPath, ending: &[u8]) -> Option<RelPath> {
+    RelPath::new([place.bytes(), ending].concat())
+}
+
+fn file(tree: &Tree, place: &RelPath) -> Option<Target> {
+    let is_there = tree.at(place).is_some_and(|entry| matches!(entry.kind, Kind::File | Kind::Symlink(_)));
+    is_there.then(|| Target::File(place.clone()))
+}
+
+/// What `require` or `import` of a relative path finds.
+pub(crate) fn javascript(tree: &Tree, place: &RelPath) -> Option<Target> {
+    if let Some(found) = file(tree, place) {
+        return Some(found);
+    }
+    if !place.is_root() {
+        if let Some(found) = JAVASCRIPT.iter().find_map(|ending| file(tree, &with(place, ending)?)) {
+            return Some(found);
+        }
+        // TypeScript names what it will be compiled to.
+        let pairs: [(&[u8], &[&[u8]]); 4] =
+            [(b".js", &[b".ts", b".tsx"]), (b".jsx", &[b".tsx"]), (b".mjs", &[b".mts"]), (b".cjs", &[b".cts"])];
+        for (compiled, sources) in pairs {
+            if let Some(stem) = place.bytes().strip_suffix(compiled) {
+                let found = sources.iter().find_map(|ending| file(tree, &RelPath::new([stem, ending].concat())?));
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+    }
+    if !tree.is_folder(place) {
+        return super::resolve::through_links(tree, place, 0);
+    }
+    let index = JAVASCRIPT.iter().find_map(|ending| file(tree, &place.join(&[b"index", *ending].concat())));
+    // A package.json says which file it is.
+    index.or_else(|| file(tree, &place.join(b"package.json")).map(|_| Target::Folder(place.clone())))
+}
+
+/// A Python module or package.
+pub(crate) fn python(tree: &Tree, place: &RelPath) -> Option<Target> {
+    if place.is_root() {
+        return None;
+    }
+    file(tree, &place.join(b"__init__.py"))
+        .or_else(|| file(tree, &with(place, b".py")?))
+        .or_else(|| file(tree, &with(place, b".pyi")?))
+        .or_else(|| {
+            let has_modules = || tree.below(place).any(|id| tree.path(id).extension() == b"py");
+            (tree.is_folder(place) && has_modules()).then(|| Target::Folder(place.clone()))
+        })
+}
+
+/// The folders in which a program's own modules are looked up, the first ones first.
+pub(crate) fn roots(tree: &Tree, own: &RelPath, roots: &[RelPath], above: &[RelPath]) -> Vec<RelPath> {
+    let mut folders = Vec::new();
+    let mut add = |folder: RelPath| {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    };
+    add(own.clone());
+    // The folder above the outermost package that the file is in.
+    let mut top = own.clone();
+    while tree.is_file(&top.join(b"__init__.py"))
+        && let Some(parent) = top.parent()
+    {
+        top = parent;
+    }
+    add(top);
+    for root in roots {
+        add(root.clone());
+        if tree.is_folder(&root.join(b"src")) {
+            add(root.join(b"src"));
+        }
+    }
+    for folder in above {
+        add(folder.clone());
+        if tree.is_folder(&folder.join(b"src")) {
+            add(folder.join(b"src"));
+        }
+    }
+    folders
+}
+
+/// What a link of a document shows: the file itself, or a page whose ending is left out.
+pub(crate) fn page(tree: &Tree, place: &RelPath, path: &[u8]) -> Option<Target> {
+    if let Some(entry) = tree.at(place) {
+        return match entry.kind {
+            Kind::Folder => Some(Target::Folder(place.clone())),
+            Kind::File | Kind::Symlink(_) => Some(Target::File(place.clone())),
+            Kind::Other => None,
+        };
+    }
+    if place.is_root() {
+        return None;
+    }
+    let endings: [&[u8]; 4] = [b".md", b".mdx", b".rst", b".markdown"];
+    let found = endings.iter().find_map(|ending| file(tree, &with(place, ending)?));
+    let found = found.or_else(|| {
+        let stem = place.bytes().strip_suffix(b".html")?;
+        endings.iter().find_map(|ending| file(tree, &RelPath::new([stem, ending].concat())?))
+    });
+    let _ = path;
+    found.or_else(|| super::resolve::through_links(tree, place, 0))
+}
+
+/// The aliases that the tsconfig.json files of a tree declare.
+#[derive(Default)]
+pub(crate) struct Aliases {
+    configurations: Vec<Configuration>,
+}
+
+struct Configuration {
+    /// Of the tsconfig.json: it holds for the files below.
+    folder: RelPath,
+    /// The letters before the star, and the folder or file they stand for.
+    aliases: Vec<(Vec<u8>, RelPath)>,
+}
+
+impl Aliases {
+    pub fn of(tree: &Tree, said: &[(FileId, Language, Arc<Said>)]) -> Aliases {
+        let _ = (tree, said);
+        Aliases::default()
+    }
+    /// Where a package's name leads, and from which folder its rest is read.
+    pub fn lead(&self, tree: &Tree, own: &RelPath, name: &[u8]) -> Option<(RelPath, Target)> {
+        let nearest = self.configurations.iter().filter(|configuration| own.is_within(&configuration.folder));
+        let configuration = nearest.max_by_key(|configuration| configuration.folder.bytes().len())?;
+        configuration.aliases.iter().find_map(|(start, folder)| {
+            let rest = name.strip_prefix(start.as_slice())?;
+            let target = javascript(tree, &folder.resolve(rest)?)?;
+            Some((folder.clone(), target))
+        })
+    }
+}

@@ -1,0 +1,382 @@
+//! How a path is written where it stands, and how another one is written in its place: quotes, escapes, `..` counts.
+
+use std::ops::Range;
+
+use super::source::{Outer, Source};
+
+/// Bytes of a file and what they become.
+pub(crate) type Change = (Range<usize>, Vec<u8>);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Spelling {
+    pub inner: Inner,
+    /// How the text around is written; known once the mention has its place in the file.
+    pub outer: Outer,
+    /// The span begins with the slash that joins the path to its base (`"$DIR/x"`); an empty one wants it put there.
+    pub joins: bool,
+    /// A path that begins with a name means something else here (a package, a volume, a program in PATH).
+    pub needs_dot: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Inner {
+    /// As it is.
+    Bare,
+    /// A word of shell; its first and its last byte may stand in different quotes.
+    Shell(Quote, Quote),
+    /// Percent-encoded.
+    Url,
+    /// In Markdown's angle brackets, or any place that takes blanks but no `<`, `>` and line ends.
+    Angle,
+    /// A pattern of git: wildcards and blanks at the end are escaped.
+    Pattern,
+    /// A Python module.
+    Dotted,
+    /// An expression: folders above, then literals.
+    Parts(Vec<Part>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Quote {
+    None,
+    Double,
+    Single,
+    /// `$'…'`
+    Ansi,
+}
+
+/// A part of an expression that makes a path.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// `.parent` so many times; one of them leads to the file's own folder when `is_file`.
+    Parents { span: Range<usize>, count: usize, is_file: bool },
+    /// The digits of `parents[N]`, which is N + 1 steps up.
+    Index { span: Range<usize>, count: usize, is_file: bool },
+    /// `dirname(dirname(X))`: the brackets of each layer, the outermost first.
+    Nest { layers: Vec<(Range<usize>, Range<usize>)>, is_file: bool },
+    /// A string: the bytes between its quotes, and with its quotes and the comma or slash before it.
+    Literal { span: Range<usize>, text: Vec<u8>, quote: u8, with_joint: Range<usize>, joins: bool },
+    /// Where a further string may be put, and what stands before and after it.
+    Gap { at: usize, before: Vec<u8>, after: Vec<u8> },
+}
+
+impl Spelling {
+    pub fn plain() -> Spelling {
+        Spelling { inner: Inner::Bare, outer: Outer::Plain, joins: false, needs_dot: false }
+    }
+    pub fn of(inner: Inner) -> Spelling {
+        Spelling { inner, ..Spelling::plain() }
+    }
+    pub fn dotted(self) -> Spelling {
+        Spelling { needs_dot: true, ..self }
+    }
+    pub fn joined(self, joins: bool) -> Spelling {
+        Spelling { joins, ..self }
+    }
+
+    /// Places in a text become places in the file.
+    pub fn into_file(&mut self, source: &Source) {
+        self.outer = source.outer;
+        let Inner::Parts(parts) = &mut self.inner else { return };
+        let place = |range: &mut Range<usize>| *range = source.place(range);
+        for part in parts {
+            match part {
+                Part::Parents { span, .. } | Part::Index { span, .. } => place(span),
+                Part::Nest { layers, .. } => layers.iter_mut().for_each(|(open, close)| {
+                    place(open);
+                    place(close);
+                }),
+                Part::Literal { span, with_joint, .. } => {
+                    place(span);
+                    place(with_joint);
+                }
+                Part::Gap { at, .. } => *at = source.place_of(*at),
+            }
+        }
+    }
+
+    /// The changes that put the path `new` where the one at `span` is. None when it cannot be written there.
+    pub fn respell(&self, span: &Range<usize>, new: &[u8], file: &[u8]) -> Option<Vec<Change>> {
+        let bytes = match &self.inner {
+            Inner::Parts(parts) => return self.respell_parts(parts, new, file),
+            Inner::Bare => new.to_vec(),
+            Inner::Shell(start, end) => self.shell(new, *start, *end)?,
+            Inner::Url => percent_encoded(new),
+            Inner::Angle => (!new.iter().any(|byte| b"<>\n".contains(byte))).then(|| new.to_vec())?,
+            Inner::Pattern => pattern_escaped(new),
+            Inner::Dotted => dotted(new)?,
+        };
+        let bytes = match (self.joins, &self.inner) {
+            (true, Inner::Shell(..)) | (false, _) => bytes,
+            (true, _) if new == b"." => Vec::new(),
+            (true, _) => [b"/", bytes.as_slice()].concat(),
+        };
+        Some(vec![(span.clone(), self.outer_spelled(&bytes)?)])
+    }
+
+    fn shell(&self, new: &[u8], start: Quote, end: Quote) -> Option<Vec<u8>> {
+        let mut path = Vec::new();
+        match (self.joins, new) {
+            (true, b".") => {}
+            (true, new) => {
+                path.push(b'/');
+                path.extend_from_slice(new);
+            }
+            (false, new) => path.extend_from_slice(new),
+        }
+        let mut bytes = shell_quoted(&path, start)?;
+        if start != end {
+            bytes.extend_from_slice(match start {
+                Quote::None => b"".as_slice(),
+                Quote::Double => b"\"",
+                Quote::Single | Quote::Ansi => b"'",
+            });
+            bytes.extend_from_slice(match end {
+                Quote::None => b"".as_slice(),
+                Quote::Double => b"\"",
+                Quote::Single => b"'",
+                Quote::Ansi => b"$'",
+            });
+        }
+        Some(bytes)
+    }
+
+    fn outer_spelled(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let has = |set: &[u8]| bytes.iter().any(|byte| set.contains(byte));
+        if has(b"\n\r\0") && self.outer != Outer::Plain {
+            return None;
+        }
+        let escaped = |special: &[u8]| {
+            let mut out = Vec::with_capacity(bytes.len());
+            for byte in bytes {
+                if special.contains(byte) {
+                    out.push(b'\\');
+                }
+                out.push(*byte);
+            }
+            out
+        };
+        Some(match self.outer {
+            Outer::Plain => bytes.to_vec(),
+            Outer::Safe => is_safe(bytes).then(|| bytes.to_vec())?,
+            Outer::Json if bytes.iter().any(|byte| *byte < 0x20) => return None,
+            Outer::Json => escaped(b"\"\\"),
+            Outer::Quoted(quote) => escaped(&[quote, b'\\']),
+            Outer::Literal(quote) => (!bytes.contains(&quote)).then(|| bytes.to_vec())?,
+            Outer::YamlSingle => doubled(bytes, b'\''),
+            Outer::YamlPlain => {
+                let is_odd = has(b"#:{}[],&*!|>'\"%@`")
+                    && (bytes.windows(2).any(|pair| pair == b" #" || pair == b": ") || has(b"{}[],'\"`"));
+                (!is_odd).then(|| bytes.to_vec())?
+            }
+            Outer::Make => {
+                let mut out = Vec::new();
+                for byte in bytes {
+                    match byte {
+                        b'$' => out.extend_from_slice(b"$$"),
+                        b'#' => out.extend_from_slice(b"\\#"),
+                        byte => out.push(*byte),
+                    }
+                }
+                out
+            }
+        })
+    }
+
+    /// Steps up go where steps up are counted, names go into the literals, those that stay the same are left alone.
+    fn respell_parts(&self, parts: &[Part], new: &[u8], file: &[u8]) -> Option<Vec<Change>> {
+        let mut names: Vec<&[u8]> =
+            new.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
+        let mut changes = Vec::new();
+        let (mut literals, mut gap) = (Vec::new(), None);
+        for part in parts {
+            match part {
+                Part::Literal { .. } => literals.push(part),
+                Part::Gap { at, before, after } => gap = Some((*at, before, after)),
+                steps => {
+                    let up = names.iter().take_while(|name| **name == b"..").count();
+                    changes.extend(respell_steps(steps, up, file)?);
+                    names.drain(..up);
+                }
+            }
+        }
+        let texts: Vec<Vec<&[u8]>> = literals.iter().map(|part| part.names()).collect();
+        let (mut first, mut last) = (0, literals.len());
+        let mut rest = names.as_slice();
+        while first < last && rest.starts_with(&texts[first]) && rest.len() >= texts[first].len() {
+            rest = &rest[texts[first].len()..];
+            first += 1;
+        }
+        while first < last && rest.ends_with(&texts[last - 1]) {
+            rest = &rest[..rest.len() - texts[last - 1].len()];
+            last -= 1;
+        }
+        match (rest.len(), last - first) {
+            (0, 0) => {}
+            (_, 0) => match (literals.get(first), first.checked_sub(1).map(|index| literals[index]), gap) {
+                // The names go before the literal that follows, or behind the one before, or into one of their own.
+                (Some(next), ..) => changes.push(next.with_names(&[rest, &texts[first]].concat(), self)?),
+                (None, Some(before), _) => changes.push(before.with_names(&[&texts[first - 1], rest].concat(), self)?),
+                (None, None, Some((at, before, after))) => {
+                    changes
+                        .push((at..at, [before.as_slice(), &self.outer_spelled(&rest.join(&b'/'))?, after].concat()));
+                }
+                (None, None, None) => return None,
+            },
+            (count, places) => {
+                for place in 0..places {
+                    let literal = literals[first + place];
+                    let own: &[&[u8]] = if place + 1 == places && count > place {
+                        &rest[place..]
+                    } else {
+                        rest.get(place..=place).unwrap_or_default()
+                    };
+                    if own.is_empty() {
+                        changes.push(literal.without(self)?);
+                    } else if own != texts[first + place].as_slice() {
+                        changes.push(literal.with_names(own, self)?);
+                    }
+                }
+            }
+        }
+        Some(changes)
+    }
+}
+
+impl Part {
+    fn names(&self) -> Vec<&[u8]> {
+        match self {
+            Part::Literal { text, .. } => {
+                text.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+    fn with_names(&self, names: &[&[u8]], spelling: &Spelling) -> Option<Change> {
+        let Part::Literal { span, text, quote, joins, .. } = self else { return None };
+        let mut path = names.join(&b'/');
+        if *joins {
+            path.insert(0, b'/');
+        } else if text.starts_with(b"./") && names.first() != Some(&&b".."[..]) {
+            path.splice(0..0, *b"./");
+        }
+        if text.ends_with(b"/") && text.len() > 1 {
+            path.push(b'/');
+        }
+        let outer = if spelling.outer == Outer::Plain { Outer::Quoted(*quote) } else { return None };
+        Some((span.clone(), Spelling { outer, ..Spelling::plain() }.outer_spelled(&path)?))
+    }
+    fn without(&self, spelling: &Spelling) -> Option<Change> {
+        let Part::Literal { span, with_joint, joins, .. } = self else { return None };
+        let _ = spelling;
+        Some((if *joins { span.clone() } else { with_joint.clone() }, Vec::new()))
+    }
+}
+
+fn respell_steps(part: &Part, up: usize, file: &[u8]) -> Option<Vec<Change>> {
+    Some(match part {
+        Part::Parents { span, count, is_file } => {
+            let wanted = up + usize::from(*is_file);
+            if wanted == *count { Vec::new() } else { vec![(span.clone(), b".parent".repeat(wanted))] }
+        }
+        Part::Index { span, count, is_file } => {
+            let wanted = up + usize::from(*is_file);
+            if wanted == *count {
+                return Some(Vec::new());
+            }
+            vec![(span.clone(), wanted.checked_sub(1)?.to_string().into_bytes())]
+        }
+        Part::Nest { layers, is_file } => {
+            let wanted = up + usize::from(*is_file);
+            let (open, close) = layers.first()?;
+            if wanted >= layers.len() {
+                let more = wanted - layers.len();
+                if more == 0 {
+                    return Some(Vec::new());
+                }
+                vec![
+                    (open.start..open.start, file[open.clone()].repeat(more)),
+                    (close.end..close.end, file[close.clone()].repeat(more)),
+                ]
+            } else {
+                let surplus = &layers[..layers.len() - wanted];
+                surplus
+                    .iter()
+                    .flat_map(|(open, close)| [(open.clone(), Vec::new()), (close.clone(), Vec::new())])
+                    .collect()
+            }
+        }
+        Part::Literal { .. } | Part::Gap { .. } => Vec::new(),
+    })
+}
+
+pub(crate) fn shell_quoted(path: &[u8], quote: Quote) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(path.len());
+    for byte in path {
+        match quote {
+            Quote::None if byte.is_ascii_control() => return None,
+            Quote::None if byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"_./@%+=:,-".contains(byte) => {
+                out.push(*byte)
+            }
+            Quote::None => out.extend_from_slice(&[b'\\', *byte]),
+            Quote::Double if b"\"$`\\".contains(byte) => out.extend_from_slice(&[b'\\', *byte]),
+            Quote::Single if *byte == b'\'' => out.extend_from_slice(b"'\\''"),
+            Quote::Ansi if b"'\\".contains(byte) => out.extend_from_slice(&[b'\\', *byte]),
+            Quote::Ansi if byte.is_ascii_control() => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+            Quote::Double | Quote::Single | Quote::Ansi => out.push(*byte),
+        }
+    }
+    Some(out)
+}
+
+/// True for letters that mean themselves in every language.
+pub(crate) fn is_safe(path: &[u8]) -> bool {
+    path.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_./@%+=:,-*?".contains(byte))
+}
+
+fn percent_encoded(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    for byte in path {
+        if byte.is_ascii_graphic() && !b"%#?()<>[]\\\"".contains(byte) || *byte >= 0x80 {
+            out.push(*byte);
+        } else {
+            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+    out
+}
+
+fn pattern_escaped(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    for (index, byte) in path.iter().enumerate() {
+        let is_last_blank = *byte == b' ' && index + 1 == path.len();
+        if b"*?[]\\".contains(byte) || is_last_blank || index == 0 && b"#!".contains(byte) {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out
+}
+
+/// A module's name; None when a part of it is none.
+fn dotted(path: &[u8]) -> Option<Vec<u8>> {
+    let is_name = |name: &[u8]| {
+        !name.is_empty()
+            && !name[0].is_ascii_digit()
+            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80)
+    };
+    path.split(|byte| *byte == b'/')
+        .all(is_name)
+        .then(|| path.iter().map(|b| if *b == b'/' { b'.' } else { *b }).collect())
+}
+
+fn doubled(bytes: &[u8], quote: u8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for byte in bytes {
+        out.push(*byte);
+        if *byte == quote {
+            out.push(quote);
+        }
+    }
+    out
+}
