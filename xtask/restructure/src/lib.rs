@@ -1,5 +1,6 @@
 //! An old operations folder into this layout, provably: what is there, what refers to what, where each file belongs.
 
+pub mod classify;
 pub mod duplicates;
 pub mod facts;
 pub mod git;

@@ -141,6 +141,11 @@ pub fn from_shown(text: &str) -> Option<RelPath> {
     RelPath::new(bytes)
 }
 
+/// Any bytes as a path shows them.
+pub fn shown(bytes: &[u8]) -> String {
+    RelPath(bytes.to_vec()).to_string()
+}
+
 /// As people read it: bytes that are no printable UTF-8 are shown as `\xNN`, control characters too, `\` doubled where it
 /// could be taken for one of these.
 impl fmt::Display for RelPath {

@@ -212,6 +212,15 @@ impl Tree {
         self.open(id)?.read_to_end(&mut bytes).with_context(|| self.unreadable(id))?;
         Ok(Cow::Owned(bytes))
     }
+    /// The first bytes of a file, at most so many.
+    pub fn head(&self, id: FileId, most: usize) -> Result<Cow<'_, [u8]>> {
+        if let Some(Content::Bytes(bytes)) = self.content.get(&id) {
+            return Ok(Cow::Borrowed(&bytes[..bytes.len().min(most)]));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(self.entry(id).size).unwrap_or(most).min(most) + 1);
+        self.open(id)?.take(most as u64).read_to_end(&mut bytes).with_context(|| self.unreadable(id))?;
+        Ok(Cow::Owned(bytes))
+    }
     /// A file whose bytes are on disk, opened without following a link.
     pub fn open(&self, id: FileId) -> Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
