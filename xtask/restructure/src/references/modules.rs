@@ -57,10 +57,17 @@ pub(crate) fn python(tree: &Tree, place: &RelPath) -> Option<Target> {
     file(tree, &place.join(b"__init__.py"))
         .or_else(|| file(tree, &with(place, b".py")?))
         .or_else(|| file(tree, &with(place, b".pyi")?))
+        .or_else(|| file(tree, &with(place, b".pyx")?))
         .or_else(|| {
             let has_modules = || tree.below(place).any(|id| tree.path(id).extension() == b"py");
             (tree.is_folder(place) && has_modules()).then(|| Target::Folder(place.clone()))
         })
+}
+
+/// The folder of a package whose `__init__.py` this is; any other path as it is.
+pub(crate) fn package_folder(path: &RelPath) -> RelPath {
+    let is_package = path.name().starts_with(b"__init__.py");
+    path.parent().filter(|_| is_package).unwrap_or_else(|| path.clone())
 }
 
 /// The folders in which a program's own modules are looked up, the first ones first.

@@ -306,9 +306,11 @@ impl Resolver<'_> {
                     if *other != number {
                         self.settle(*other, found, votes, depth + 1);
                     }
+                    let is_module = self.file.said.mentions[*other].form == Form::Dotted;
                     match &found[*other] {
                         Some(Found::Readings(readings)) => {
                             let bases = readings.iter().filter_map(|reading| match &reading.target {
+                                Target::File(path) if is_module => Some((*base, modules::package_folder(path))),
                                 Target::File(path) | Target::Folder(path) => Some((*base, path.clone())),
                                 Target::Files(_) => None,
                             });
@@ -320,6 +322,24 @@ impl Resolver<'_> {
                     }
                 }
                 Anchor::Outside => is_unknown = true,
+                Anchor::Modules => {
+                    // The script's own folder, then what it adds to `sys.path`, then where packages usually lie.
+                    let mut places: Tiers = vec![vec![(Anchor::Own, self.file.places.own.clone())]];
+                    for root in &self.file.said.module_roots {
+                        if let Anchor::At(other) = root {
+                            self.settle(*other, found, votes, depth + 1);
+                            if let Some(Found::Readings(readings)) = &found[*other]
+                                && let [Reading { target: Target::Folder(folder), .. }] = readings.as_slice()
+                            {
+                                places.push(vec![(*root, folder.clone())]);
+                            }
+                        } else {
+                            places.extend(self.tiers(*root, mention));
+                        }
+                    }
+                    places.extend(self.tiers(Anchor::Modules, mention));
+                    merge(&mut tiers, places);
+                }
                 base => merge(&mut tiers, self.tiers(*base, mention)),
             }
         }

@@ -257,7 +257,12 @@ impl<'a> Rewriter<'a> {
         match reading.anchor {
             Anchor::Own => self.own_after.clone(),
             Anchor::At(number) => {
-                let lead = self.by_number(number).and_then(|index| self.lead(index));
+                let lead = self.by_number(number).and_then(|index| {
+                    let lead = self.lead(index)?;
+                    // What is imported from a package is read from its folder.
+                    let is_module = self.references[index].mention.form == Form::Dotted;
+                    Some(if is_module { modules::package_folder(&lead) } else { lead })
+                });
                 lead.unwrap_or_else(|| self.world.standing(&reading.base))
             }
             Anchor::Cwd | Anchor::Above if reading.base == self.own_before => self.own_after.clone(),
@@ -407,7 +412,13 @@ impl<'a> Rewriter<'a> {
         } else if mention.text.ends_with(b"/") && !way.ends_with(b"/") {
             way.push(b'/');
         }
-        if matches!(mention.spelling.inner, Inner::Dotted) && way.starts_with(b"..") {
+        if matches!(mention.spelling.inner, Inner::Dotted)
+            && (way.starts_with(b"..")
+                || way.contains(&b'/')
+                    && !mention.text.contains(&b'/')
+                    && matches!(reading.anchor, Anchor::At(_))
+                    && mention.weight == Weight::Word)
+        {
             return None;
         }
         let has_dot = mention.text.starts_with(b"./") || mention.spelling.needs_dot || way.starts_with(b"-");
@@ -469,6 +480,9 @@ impl<'a> Rewriter<'a> {
         let index = self.by_number(reference.number)?;
         let mention = &reference.mention;
         let from = reading.base.resolve(&mention.text)?;
+        // In strings that are joined the slash belongs to what follows.
+        let tail = mention.tail.strip_prefix(b"/").unwrap_or(&mention.tail);
+        let is_joined_after = tail.len() < mention.tail.len();
         let mut ways = files.iter().map(|path| {
             let end = path.below(&from)?;
             let after = self.world.whole_or_file(path);
@@ -479,14 +493,14 @@ impl<'a> Rewriter<'a> {
         let stays = base.resolve(&mention.text);
         let Some(to) = first.filter(|_| is_one) else {
             // Where the same text matches the same files, all is well; else somebody must look.
-            let now = stays.map(|place| glob::expand(self.world.after, &place, &mention.tail)).unwrap_or_default();
+            let now = stays.map(|place| glob::expand(self.world.after, &place, tail)).unwrap_or_default();
             let expected: Vec<RelPath> = files.iter().map(|path| self.world.moves.after(path)).collect();
             if mention.weight >= Weight::Likely && !same_set(&now, &expected) {
                 self.unclear.insert(index, "the files that it matches go different ways");
             }
             return None;
         };
-        let now = glob::expand(self.world.after, &to, &mention.tail);
+        let now = glob::expand(self.world.after, &to, tail);
         if now.len() > files.len() && mention.weight >= Weight::Likely {
             self.unclear.insert(index, "it matches more files than before");
         }
@@ -494,10 +508,12 @@ impl<'a> Rewriter<'a> {
             return None;
         }
         let mut way = base.to(&to);
-        if way == b"." {
-            way = Vec::new();
-        } else {
-            way.push(b'/');
+        if !is_joined_after {
+            if way == b"." {
+                way = Vec::new();
+            } else {
+                way.push(b'/');
+            }
         }
         let has_dot = mention.text.starts_with(b"./") || mention.spelling.needs_dot;
         if has_dot && !way.starts_with(b"../") && !mention.spelling.joins {

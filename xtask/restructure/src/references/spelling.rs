@@ -32,6 +32,8 @@ pub(crate) enum Inner {
     Pattern,
     /// A Python module.
     Dotted,
+    /// One that is read from the package of the file: `..a.b`.
+    RelativeDotted,
     /// An expression: folders above, then literals.
     Parts(Vec<Part>),
 }
@@ -105,6 +107,7 @@ impl Spelling {
             Inner::Angle => (!new.iter().any(|byte| b"<>\n".contains(byte))).then(|| new.to_vec())?,
             Inner::Pattern => pattern_escaped(new),
             Inner::Dotted => dotted(new)?,
+            Inner::RelativeDotted => relative_dotted(new)?,
         };
         let bytes = match (self.joins, &self.inner) {
             (true, Inner::Shell(..)) | (false, _) => bytes,
@@ -189,12 +192,16 @@ impl Spelling {
             new.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
         let mut changes = Vec::new();
         let (mut literals, mut gap) = (Vec::new(), None);
+        let first_names = parts.iter().find(|part| matches!(part, Part::Literal { .. })).map(Part::names);
+        let goes_up_in_text = first_names.is_some_and(|names| names.first() == Some(&&b".."[..]));
         for part in parts {
             match part {
                 Part::Literal { .. } => literals.push(part),
                 Part::Gap { at, before, after } => gap = Some((*at, before, after)),
                 steps => {
                     let up = names.iter().take_while(|name| **name == b"..").count();
+                    // Where a string goes on upwards (`dirname(__file__), ".."`), it is the one that changes.
+                    let up = if goes_up_in_text { up.min(steps.steps()) } else { up };
                     changes.extend(respell_steps(steps, up, file)?);
                     names.drain(..up);
                 }
@@ -244,6 +251,14 @@ impl Spelling {
 }
 
 impl Part {
+    /// How far up from the folder of the file, or from its base, it leads.
+    fn steps(&self) -> usize {
+        match self {
+            Part::Parents { count, is_file, .. } | Part::Index { count, is_file, .. } => count - usize::from(*is_file),
+            Part::Nest { layers, is_file } => layers.len() - usize::from(*is_file),
+            Part::Literal { .. } | Part::Gap { .. } => 0,
+        }
+    }
     fn names(&self) -> Vec<&[u8]> {
         match self {
             Part::Literal { text, .. } => {
@@ -263,7 +278,11 @@ impl Part {
         if text.ends_with(b"/") && text.len() > 1 {
             path.push(b'/');
         }
-        let outer = if spelling.outer == Outer::Plain { Outer::Quoted(*quote) } else { return None };
+        let outer = match (spelling.outer, *quote) {
+            (Outer::Plain, 0) => Outer::Safe,
+            (Outer::Plain, quote) => Outer::Quoted(quote),
+            _ => Outer::Safe,
+        };
         Some((span.clone(), Spelling { outer, ..Spelling::plain() }.outer_spelled(&path)?))
     }
     fn without(&self, spelling: &Spelling) -> Option<Change> {
@@ -368,6 +387,20 @@ fn dotted(path: &[u8]) -> Option<Vec<u8>> {
     path.split(|byte| *byte == b'/')
         .all(is_name)
         .then(|| path.iter().map(|b| if *b == b'/' { b'.' } else { *b }).collect())
+}
+
+/// One dot for the own package, one more for each step up.
+fn relative_dotted(path: &[u8]) -> Option<Vec<u8>> {
+    let mut names = path;
+    let mut out = b".".to_vec();
+    while let Some(rest) = names.strip_prefix(b"..") {
+        out.push(b'.');
+        names = rest.strip_prefix(b"/").unwrap_or(rest);
+    }
+    if !matches!(names, b"" | b".") {
+        out.extend(dotted(names)?);
+    }
+    Some(out)
 }
 
 fn doubled(bytes: &[u8], quote: u8) -> Vec<u8> {

@@ -1,9 +1,23 @@
 //! The readers, one a language: from the bytes of a file to the paths that it names. They see no tree.
 
+mod ci;
+mod compose;
+mod dockerfile;
+mod expression;
+mod hcl;
+pub(crate) mod json;
+mod kustomize;
+mod makefile;
 mod markdown;
+mod package;
+mod patterns;
+mod python;
+mod settings;
 mod shell;
 mod sql;
+mod toml;
 mod words;
+mod yaml;
 
 use super::bytes;
 use super::mention::{Anchor, Said};
@@ -22,6 +36,27 @@ pub(crate) enum Language {
     /// A changelog and the like: only its links are followed.
     Record,
     Sql,
+    Compose,
+    Dockerfile,
+    Makefile,
+    /// Workflows and actions of GitHub.
+    Github,
+    /// Any other CI, or runner of tasks, in YAML.
+    Ci,
+    Dependabot,
+    Kustomize,
+    Terraform,
+    Package,
+    Python,
+    Tsconfig,
+    Yaml,
+    Json,
+    Toml,
+    Html,
+    /// .gitignore and its kin, read from their own folder.
+    Ignore,
+    /// CODEOWNERS and others, read from the root.
+    Owners,
     /// Whatever else: words that are unmistakable.
     Text,
     /// Not told by the name.
@@ -36,7 +71,67 @@ impl Language {
         if is_generated(&name) {
             return None;
         }
+        let has_folder = |folder: &[u8]| path.parts().any(|part| part == folder);
+        let is_yaml = ending == b"yml" || ending == b"yaml";
+        if is_yaml {
+            return Some(match name.as_slice() {
+                b"dependabot.yml" | b"dependabot.yaml" => Language::Dependabot,
+                b"kustomization.yaml" | b"kustomization.yml" => Language::Kustomize,
+                b"action.yml" | b"action.yaml" => Language::Github,
+                b".gitlab-ci.yml"
+                | b".travis.yml"
+                | b"azure-pipelines.yml"
+                | b"bitbucket-pipelines.yml"
+                | b".drone.yml"
+                | b"taskfile.yml"
+                | b"taskfile.yaml"
+                | b"cloudbuild.yaml"
+                | b"buildspec.yml"
+                | b".pre-commit-config.yaml"
+                | b"lefthook.yml"
+                | b".woodpecker.yml" => Language::Ci,
+                _ if has_folder(b".github") && has_folder(b"workflows") => Language::Github,
+                _ if has_folder(b".circleci")
+                    || has_folder(b".gitlab")
+                    || has_folder(b".buildkite")
+                    || has_folder(b".woodpecker") =>
+                {
+                    Language::Ci
+                }
+                name if name.starts_with(b"docker-compose")
+                    || name.starts_with(b"compose.")
+                    || name.starts_with(b"compose-") =>
+                {
+                    Language::Compose
+                }
+                _ => Language::Yaml,
+            });
+        }
+        match name.as_slice() {
+            b"package.json" => return Some(Language::Package),
+            b"makefile" | b"gnumakefile" => return Some(Language::Makefile),
+            b".gitignore" | b".dockerignore" | b".npmignore" | b".eslintignore" | b".prettierignore"
+            | b".helmignore" | b".gcloudignore" | b".vercelignore" | b".railwayignore" => {
+                return Some(Language::Ignore);
+            }
+            b"codeowners" => return Some(Language::Owners),
+            b"dockerfile" | b"containerfile" => return Some(Language::Dockerfile),
+            name if name.starts_with(b"dockerfile.") && ending != b"dockerignore" => return Some(Language::Dockerfile),
+            name if name.starts_with(b"makefile.") => return Some(Language::Makefile),
+            name if ending == b"json" && (name.starts_with(b"tsconfig") || name.starts_with(b"jsconfig")) => {
+                return Some(Language::Tsconfig);
+            }
+            _ => {}
+        }
         Some(match ending {
+            b"dockerfile" => Language::Dockerfile,
+            b"dockerignore" => Language::Ignore,
+            b"mk" | b"mak" => Language::Makefile,
+            b"tf" | b"tfvars" | b"hcl" => Language::Terraform,
+            b"json" | b"jsonc" | b"json5" | b"code-workspace" => Language::Json,
+            b"toml" => Language::Toml,
+            b"py" | b"pyi" | b"pyw" => Language::Python,
+            b"html" | b"htm" => Language::Html,
             b"sh" | b"bash" | b"zsh" | b"ksh" | b"bats" | b"envrc" => Language::Shell,
             b"md" | b"markdown" | b"mdx" | b"mdown" => {
                 if is_record(&name) {
@@ -61,6 +156,13 @@ impl Language {
         if head.contains(&0) {
             return Language::None;
         }
+        if self == Language::Yaml {
+            let starts_line =
+                |word: &[u8]| content.starts_with(word) || bytes::contains(content, &[b"\n", word].concat());
+            let is_compose = starts_line(b"services:")
+                && (bytes::contains(content, b"image:") || bytes::contains(content, b"build:"));
+            return if is_compose { Language::Compose } else { self };
+        }
         if self != Language::Unknown {
             return self;
         }
@@ -69,6 +171,9 @@ impl Language {
             let has = |word: &[u8]| bytes::contains(first, word);
             if has(b"sh") && !has(b"fish") && !has(b"pwsh") {
                 return Language::Shell;
+            }
+            if has(b"python") {
+                return Language::Python;
             }
         }
         let _ = is_executable;
@@ -112,7 +217,43 @@ pub(crate) fn read(language: Language, content: &[u8]) -> Said {
         Language::Markdown => markdown::read(&source, false, &mut said),
         Language::Record => markdown::read(&source, true, &mut said),
         Language::Sql => sql::read(&source, &mut said),
+        Language::Compose => compose::read(&source, &mut said),
+        Language::Dockerfile => dockerfile::read(&source, &mut said),
+        Language::Makefile => makefile::read(&source, &mut said),
+        Language::Github => ci::github(&source, &mut said),
+        Language::Ci => ci::scripts(&source, &mut said),
+        Language::Dependabot => ci::dependabot(&source, &mut said),
+        Language::Kustomize => kustomize::read(&source, &mut said),
+        Language::Terraform => hcl::read(&source, &mut said),
+        Language::Package => package::package(&source, &mut said),
+        Language::Python => python::read(&source, &mut said),
+        Language::Tsconfig => package::tsconfig(&source, &mut said),
+        Language::Yaml => {
+            let scalars = yaml::scalars(content);
+            package::workspaces(&source, &scalars, &mut said);
+            settings::read(&source, &scalars, &mut said);
+        }
+        Language::Json => {
+            let scalars = json::strings(content);
+            package::workspaces(&source, &scalars, &mut said);
+            settings::read(&source, &scalars, &mut said);
+        }
+        Language::Toml => settings::read(&source, &toml::strings(content), &mut said),
+        Language::Html => html(&source, &mut said),
+        Language::Ignore => patterns::read(&source, Anchor::Own, &mut said),
+        Language::Owners => patterns::read(&source, Anchor::Root, &mut said),
         Language::Text => words::read_prose(&source, 0..content.len(), &mut said),
     }
     said
+}
+
+fn html(source: &Source, said: &mut Said) {
+    let text = &source.bytes;
+    let mut at = 0;
+    while let Some(open) = text[at..].iter().position(|byte| *byte == b'<') {
+        let start = at + open;
+        let Some(length) = text[start..].iter().position(|byte| *byte == b'>') else { return };
+        markdown::attributes(source, start..start + length, said);
+        at = start + length + 1;
+    }
 }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use super::super::mention::{Anchor, Said};
 use super::super::source::Source;
+pub(crate) use values::Value as Known;
 use values::Value;
 use words::Word;
 
@@ -40,23 +41,29 @@ pub(crate) fn read_with(
     variables: &mut HashMap<Vec<u8>, Value>,
     said: &mut Said,
 ) {
-    let mut shell = Shell {
-        source,
-        text: &source.bytes,
-        at: 0,
-        end: source.bytes.len(),
-        place,
-        said,
-        variables: std::mem::take(variables),
-        cwd: cwd.to_vec(),
-        pushed: Vec::new(),
-        blocks: Vec::new(),
-        heredocs: Vec::new(),
-        result: Value::Unknown,
-        depth: 0,
-    };
+    let mut shell = Shell::new(source, place, cwd, std::mem::take(variables), said);
     shell.commands(None);
     *variables = std::mem::take(&mut shell.variables);
+}
+
+/// What a variable is that is set to this text.
+pub(crate) fn value_of(
+    source: &Source,
+    place: Place,
+    cwd: &[Anchor],
+    variables: &HashMap<Vec<u8>, Value>,
+    said: &mut Said,
+) -> Value {
+    let mut shell = Shell::new(source, place, cwd, variables.clone(), said);
+    shell.skip_blanks();
+    let word = shell.word();
+    shell.skip_blanks();
+    // More than one word is a list, or commands.
+    if shell.at < shell.end {
+        super::words::read_prose(source, 0..source.bytes.len(), shell.said);
+        return Value::Unknown;
+    }
+    shell.assigned(&word)
 }
 
 struct Shell<'t> {
@@ -115,6 +122,32 @@ enum Reader {
 }
 
 const DEEPEST: usize = 20;
+
+impl<'t> Shell<'t> {
+    fn new(
+        source: &'t Source<'t>,
+        place: Place,
+        cwd: &[Anchor],
+        variables: HashMap<Vec<u8>, Value>,
+        said: &'t mut Said,
+    ) -> Shell<'t> {
+        Shell {
+            source,
+            text: &source.bytes,
+            at: 0,
+            end: source.bytes.len(),
+            place,
+            said,
+            variables,
+            cwd: cwd.to_vec(),
+            pushed: Vec::new(),
+            blocks: Vec::new(),
+            heredocs: Vec::new(),
+            result: Value::Unknown,
+            depth: 0,
+        }
+    }
+}
 
 impl Shell<'_> {
     fn peek(&self) -> Option<u8> {

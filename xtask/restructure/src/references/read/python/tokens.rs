@@ -1,0 +1,117 @@
+//! The tokens of Python, as far as paths need them.
+
+use std::ops::Range;
+
+use super::super::super::source::Source;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum What {
+    Name,
+    Number,
+    /// With the place between its quotes.
+    Text {
+        start: usize,
+        end: usize,
+        is_raw: bool,
+        is_format: bool,
+        is_long: bool,
+    },
+    Sign,
+    Comment,
+    /// The end of a line.
+    Line,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub what: What,
+    pub span: Range<usize>,
+    /// Of open brackets.
+    pub depth: usize,
+}
+
+impl Token {
+    pub fn is(&self, source: &Source, word: &[u8]) -> bool {
+        matches!(self.what, What::Name | What::Sign) && source.bytes[self.span.clone()] == *word
+    }
+}
+
+pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
+    let mut tokens = Vec::with_capacity(text.len() / 5);
+    let mut at = 0;
+    let mut depth = 0usize;
+    while at < text.len() {
+        let start = at;
+        let what = match text[at] {
+            b'\n' => {
+                at += 1;
+                // A line ends no statement in brackets.
+                if depth > 0 {
+                    continue;
+                }
+                What::Line
+            }
+            b' ' | b'\t' | b'\r' | b'\x0c' => {
+                at += 1;
+                continue;
+            }
+            b'\\' => {
+                at += 2;
+                continue;
+            }
+            b'#' => {
+                at = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| at + length);
+                What::Comment
+            }
+            b'"' | b'\'' => string(text, &mut at, false, false),
+            byte if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 => {
+                while at < text.len() && (text[at].is_ascii_alphanumeric() || text[at] == b'_' || text[at] >= 0x80) {
+                    at += 1;
+                }
+                let name = text[start..at].to_ascii_lowercase();
+                let is_prefix = matches!(name.as_slice(), b"r" | b"b" | b"f" | b"u" | b"rb" | b"br" | b"fr" | b"rf");
+                if is_prefix && matches!(text.get(at), Some(b'"' | b'\'')) {
+                    string(text, &mut at, name.contains(&b'r'), name.contains(&b'f'))
+                } else {
+                    What::Name
+                }
+            }
+            byte if byte.is_ascii_digit() => {
+                while at < text.len() && (text[at].is_ascii_alphanumeric() || text[at] == b'_' || text[at] == b'.') {
+                    at += 1;
+                }
+                What::Number
+            }
+            byte => {
+                at += 1;
+                match byte {
+                    b'(' | b'[' | b'{' => depth += 1,
+                    b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                What::Sign
+            }
+        };
+        tokens.push(Token { what, span: start..at.min(text.len()), depth });
+    }
+    tokens
+}
+
+fn string(text: &[u8], at: &mut usize, is_raw: bool, is_format: bool) -> What {
+    let quote = text[*at];
+    let is_long = text[*at..].starts_with(&[quote; 3]);
+    let width = if is_long { 3 } else { 1 };
+    let start = *at + width;
+    let mut place = start;
+    while place < text.len() {
+        match text[place] {
+            b'\\' => place += 2,
+            b'\n' if !is_long => break,
+            byte if byte == quote && (!is_long || text[place..].starts_with(&[quote; 3])) => break,
+            _ => place += 1,
+        }
+    }
+    let end = place.min(text.len());
+    *at = (end + if text.get(end) == Some(&quote) { width } else { 0 }).min(text.len());
+    What::Text { start, end, is_raw, is_format, is_long }
+}
