@@ -177,7 +177,7 @@ pub fn overlaps(tree: &Tree, groups: &[Group]) -> Vec<Overlap> {
 }
 
 /// The children of the nearest common folder on the way to each; None when one file lies directly in it.
-fn parting(a: &RelPath, b: &RelPath) -> Option<(RelPath, RelPath)> {
+pub fn parting(a: &RelPath, b: &RelPath) -> Option<(RelPath, RelPath)> {
     let common = a.parts().zip(b.parts()).take_while(|(x, y)| x == y).count();
     let head = |path: &RelPath| {
         let parts: Vec<&[u8]> = path.parts().take(common + 1).collect();

@@ -8,6 +8,7 @@ use base::ui::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::path::RelPath;
+use crate::tree::{FileId, Tree};
 
 /// A repository as far as one folder of it is concerned. Paths are relative to its top.
 #[derive(Debug, Default)]
@@ -100,6 +101,31 @@ impl Repository {
             self.tracked.insert(path, Tracked { mode: mode.to_owned(), blob: blob.to_owned() });
         }
     }
+}
+
+/// When each of some files was last changed, in seconds since 1970, as far as the last commits tell.
+pub fn ages(repository: &Repository, tree: &Tree, files: &[FileId]) -> HashMap<RelPath, i64> {
+    /// Older commits say little about which of two copies is alive.
+    const COMMITS: &str = "5000";
+    let here = RelPath::new(repository.top.strip_prefix(tree.root()).map_or("", Utf8Path::as_str)).unwrap_or_default();
+    let mut wanted: HashSet<RelPath> = files.iter().filter_map(|id| tree.path(*id).below(&here)).collect();
+    let mut ages = HashMap::new();
+    if wanted.is_empty() {
+        return ages;
+    }
+    let log = ["log", "-z", "--no-renames", "--name-only", "--format=%x01%ct", "--max-count", COMMITS];
+    let Ok(log) = answer(&git(&repository.top).args(log)) else { return ages };
+    let mut time = 0;
+    for record in log.split(|byte| *byte == 0) {
+        // A commit's time stands before its first file, behind a mark that no path begins with.
+        let record = record.strip_prefix(b"\n").unwrap_or(record);
+        if let Some(seconds) = record.strip_prefix(b"\x01") {
+            time = String::from_utf8_lossy(seconds).trim().parse().unwrap_or(0);
+        } else if let Some(path) = RelPath::new(record).filter(|path| wanted.remove(path)) {
+            ages.insert(here.append(&path), time);
+        }
+    }
+    ages
 }
 
 fn status(top: &Utf8Path, folders: &[RelPath]) -> Result<Vec<u8>> {

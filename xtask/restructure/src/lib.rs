@@ -7,7 +7,9 @@ pub mod git;
 pub mod language;
 pub mod moves;
 pub mod path;
+pub mod plan;
 pub mod references;
+pub mod scan;
 pub mod secrets;
 pub mod tree;
 

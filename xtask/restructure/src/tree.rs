@@ -115,7 +115,11 @@ impl Tree {
     /// Reads the given folders. The root is the top of their repository, or the nearest folder that holds them all; what
     /// of the repository lies outside the given folders is listed by name.
     pub fn read(given: &[&Utf8Path]) -> Result<Tree> {
-        read::tree(given)
+        read::tree(given, &[])
+    }
+    /// The same without some files, which lie in the folders but are none of their content.
+    pub fn read_without(given: &[&Utf8Path], state: &[&Utf8Path]) -> Result<Tree> {
+        read::tree(given, state)
     }
 
     /// `entries` in any order.

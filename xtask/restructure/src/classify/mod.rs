@@ -4,7 +4,7 @@ pub mod class;
 pub mod documents;
 pub mod former;
 pub mod look;
-mod names;
+pub mod names;
 mod sql;
 pub mod units;
 

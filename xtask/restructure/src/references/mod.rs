@@ -8,7 +8,7 @@
 mod bytes;
 mod cache;
 mod compare;
-mod glob;
+pub(crate) mod glob;
 mod mention;
 mod modules;
 mod read;
