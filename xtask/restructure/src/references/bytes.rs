@@ -69,6 +69,28 @@ pub(crate) fn is_known_name(name: &[u8]) -> bool {
         || name.starts_with(b"Dockerfile.")
 }
 
+/// True for a path that begins with the name of a host: `github.com/x`.
+pub(crate) fn is_host(path: &[u8]) -> bool {
+    let first = path.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let ending = extension(first).unwrap_or_default();
+    matches!(
+        ending,
+        b"com"
+            | b"org"
+            | b"io"
+            | b"net"
+            | b"dev"
+            | b"land"
+            | b"ai"
+            | b"app"
+            | b"co"
+            | b"cloud"
+            | b"edu"
+            | b"gov"
+            | b"in"
+    )
+}
+
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {

@@ -64,14 +64,18 @@ pub(crate) fn expand(tree: &Tree, folder: &RelPath, pattern: &[u8]) -> Vec<RelPa
         return Vec::new();
     }
     let pattern = split(rest);
-    let is_deep = pattern.len() > 1;
     let skip = if from.is_root() { 0 } else { from.bytes().len() + 1 };
     let mut files = Vec::new();
     let mut folders = Vec::new();
     for id in tree.below(&from) {
         let entry = tree.entry(id);
         let path = &entry.path.bytes()[skip..];
-        if !is_deep && path.contains(&b'/') {
+        let fits = match pattern.as_slice() {
+            // By far the most, so without taking the path apart.
+            [one] => !path.contains(&b'/') && part(one, path),
+            _ => true,
+        };
+        if !fits {
             continue;
         }
         let names = split(path);

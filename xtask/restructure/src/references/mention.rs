@@ -36,6 +36,8 @@ pub(crate) enum Anchor {
     Cwd,
     /// The own folder or one above it: whoever reads the file settles on one.
     Above,
+    /// The folder that a site serves a page as: `a/b.md` is `a/b/`.
+    Page,
     /// What the mention with this number, in the same file, names.
     At(usize),
     /// Where a language looks its modules up.
@@ -94,9 +96,6 @@ impl Mention {
     pub fn form(self, form: Form) -> Mention {
         Mention { form, ..self }
     }
-    pub fn pattern(self) -> Mention {
-        Mention { is_pattern: true, ..self }
-    }
     pub fn bases(self, bases: &[Anchor]) -> Mention {
         Mention { bases: bases.to_vec(), ..self }
     }
@@ -128,6 +127,31 @@ impl Said {
         mention.spelling.into_file(source);
         self.mentions.push(mention);
         self.mentions.len() - 1
+    }
+    /// A variable that holds a path is handed to a program's own way to write or read a file: what it writes is made at
+    /// run time, and what it reads from a folder that is certain must be there.
+    pub fn used(&mut self, anchors: &[Anchor], writes: bool, reads: bool) {
+        for anchor in anchors {
+            let Anchor::At(number) = anchor else { continue };
+            let is_certain = self.stands_on_own(*number, 0);
+            let Some(mention) = self.mentions.get_mut(*number) else { continue };
+            match mention.weight {
+                Weight::Likely | Weight::Word if writes => mention.weight = Weight::Made,
+                Weight::Likely if reads && is_certain => mention.weight = Weight::Sure,
+                // Read and written: whoever comes first makes it.
+                Weight::Sure if writes => mention.weight = Weight::Made,
+                _ => {}
+            }
+        }
+    }
+    fn stands_on_own(&self, number: usize, depth: usize) -> bool {
+        self.mentions.get(number).is_some_and(|mention| {
+            mention.bases.iter().all(|base| match base {
+                Anchor::Own => true,
+                Anchor::At(other) if depth < 10 => self.stands_on_own(*other, depth + 1),
+                _ => false,
+            })
+        })
     }
     pub fn run(&mut self, what: usize, folders: &[Anchor]) {
         self.runs.push(Run { what, folders: folders.to_vec() });

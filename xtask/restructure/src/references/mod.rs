@@ -5,6 +5,7 @@
 //! one what must be written after a move (`rewrite`). Nothing is run, nothing is guessed: what may mean several files is
 //! listed as ambiguous.
 
+mod aliases;
 mod bytes;
 mod cache;
 mod compare;

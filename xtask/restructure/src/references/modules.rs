@@ -1,12 +1,8 @@
 //! Paths that leave something out: modules of JavaScript and Python, pages of a site, aliases of tsconfig.
 
-use std::sync::Arc;
-
 use super::Target;
-use super::mention::Said;
-use super::read::Language;
 use crate::path::RelPath;
-use crate::tree::{FileId, Kind, Tree};
+use crate::tree::{Kind, Tree};
 
 const JAVASCRIPT: [&[u8]; 11] =
     [b".ts", b".tsx", b".js", b".jsx", b".mjs", b".cjs", b".mts", b".cts", b".d.ts", b".json", b".vue"];
@@ -122,34 +118,4 @@ pub(crate) fn page(tree: &Tree, place: &RelPath, path: &[u8]) -> Option<Target> 
     });
     let _ = path;
     found.or_else(|| super::resolve::through_links(tree, place, 0))
-}
-
-/// The aliases that the tsconfig.json files of a tree declare.
-#[derive(Default)]
-pub(crate) struct Aliases {
-    configurations: Vec<Configuration>,
-}
-
-struct Configuration {
-    /// Of the tsconfig.json: it holds for the files below.
-    folder: RelPath,
-    /// The letters before the star, and the folder or file they stand for.
-    aliases: Vec<(Vec<u8>, RelPath)>,
-}
-
-impl Aliases {
-    pub fn of(tree: &Tree, said: &[(FileId, Language, Arc<Said>)]) -> Aliases {
-        let _ = (tree, said);
-        Aliases::default()
-    }
-    /// Where a package's name leads, and from which folder its rest is read.
-    pub fn lead(&self, tree: &Tree, own: &RelPath, name: &[u8]) -> Option<(RelPath, Target)> {
-        let nearest = self.configurations.iter().filter(|configuration| own.is_within(&configuration.folder));
-        let configuration = nearest.max_by_key(|configuration| configuration.folder.bytes().len())?;
-        configuration.aliases.iter().find_map(|(start, folder)| {
-            let rest = name.strip_prefix(start.as_slice())?;
-            let target = javascript(tree, &folder.resolve(rest)?)?;
-            Some((folder.clone(), target))
-        })
-    }
 }

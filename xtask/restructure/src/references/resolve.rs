@@ -3,12 +3,15 @@
 //! Where a script runs is settled by evidence: who calls it from where, and in which folder most of what it names is
 //! there. Only where that leaves two answers a reference is ambiguous.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
+use super::aliases::Aliases;
+use super::cache::Spoken;
 use super::mention::{Anchor, Form, Mention, Said, Weight};
-use super::modules::{self, Aliases};
-use super::read::Language;
+use super::modules;
 use super::runtime::Runtime;
 use super::{Base, Outcome, Reference, Target, bytes, glob};
 use crate::path::RelPath;
@@ -20,6 +23,8 @@ pub(crate) struct Reading {
     pub anchor: Anchor,
     /// What the text is joined to: a folder, or a file of which the folder is asked (`..`).
     pub base: RelPath,
+    /// Letters before the path that stand for the base: `@/` of an alias.
+    pub skip: usize,
     pub target: Target,
 }
 
@@ -27,8 +32,8 @@ pub(crate) struct Reading {
 #[derive(Clone, Debug)]
 enum Found {
     Readings(Vec<Reading>),
-    Broken(Option<RelPath>),
-    Runtime(Option<RelPath>),
+    Broken,
+    Runtime,
     External,
     /// Not a path after all.
     Nothing,
@@ -44,6 +49,12 @@ struct Places {
     callers: Vec<RelPath>,
     /// Folders between its own and the roots, nearest first.
     above: Vec<RelPath>,
+    /// Where a site would serve it, when it is a document.
+    page: Option<RelPath>,
+    /// It belongs to a site, whose links may be routes.
+    is_of_site: bool,
+    /// Test data and the like: nothing in it must be there.
+    is_sample: bool,
 }
 
 impl Places {
@@ -65,24 +76,78 @@ impl Places {
             }
         }
         let above = own.ancestors().filter(|folder| !roots.contains(folder)).collect();
-        Places { own, roots, callers: Vec::new(), above }
+        let is_document = matches!(path.extension(), b"md" | b"mdx" | b"markdown");
+        let is_of_site =
+            is_document && [&own].into_iter().chain(&above).chain(&roots).any(|folder| is_site(tree, folder));
+        let is_sample = path.parts().any(is_sample);
+        let page = if is_document { page_folder(path) } else { None };
+        Places { own, roots, callers: Vec::new(), above, page, is_of_site, is_sample }
     }
 }
 
-pub(crate) fn all(tree: &Tree, said: Vec<(FileId, Language, Arc<Said>)>) -> Vec<Reference> {
+/// The folder that a document is served as; None for the page of a folder.
+pub(crate) fn page_folder(path: &RelPath) -> Option<RelPath> {
+    let name = path.name();
+    let stem = &name[..name.iter().rposition(|byte| *byte == b'.')?];
+    let is_index = matches!(stem.to_ascii_lowercase().as_slice(), b"index" | b"_index" | b"readme");
+    Some(path.parent()?.join(stem)).filter(|_| !is_index)
+}
+
+fn is_site(tree: &Tree, folder: &RelPath) -> bool {
+    let markers: [&[u8]; 17] = [
+        b"mkdocs.yml",
+        b"docusaurus.config.js",
+        b"docusaurus.config.ts",
+        b"_config.yml",
+        b"_index.md",
+        b"book.toml",
+        b"SUMMARY.md",
+        b"sidebars.js",
+        b"sidebars.json",
+        b".vitepress",
+        b"docs.json",
+        b"mint.json",
+        b"antora.yml",
+        b"conf.py",
+        b"hugo.toml",
+        b"gatsby-config.js",
+        b"next.config.js",
+    ];
+    markers.iter().any(|marker| tree.get(&folder.join(marker)).is_some())
+}
+
+fn is_sample(part: &[u8]) -> bool {
+    let words: [&[u8]; 10] = [
+        b"testdata",
+        b"testdata2",
+        b"fixtures",
+        b"__fixtures__",
+        b"test-fixtures",
+        b"__snapshots__",
+        b"golden",
+        b"test-data",
+        b"test_data",
+        b"__mocks__",
+    ];
+    words.contains(&part)
+}
+
+pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     let mut runtime = Runtime::of(tree);
     let aliases = Aliases::of(tree, &said);
     let mut files: Vec<File> = said
         .into_iter()
         .map(|(id, _, said)| File { id, places: Places::of(tree, tree.path(id)), found: Vec::new(), said })
         .collect();
+    files.extend(links(tree));
+    files.sort_by_key(|file| file.id);
     for file in &files {
         file.made(tree, &mut runtime);
     }
     let index: HashMap<FileId, usize> = files.iter().enumerate().map(|(index, file)| (file.id, index)).collect();
-    for file in &mut files {
-        file.found = Resolver { tree, runtime: &runtime, aliases: &aliases, file }.all();
-    }
+    let world = World { tree, runtime, aliases, names: names(tree), has_links: has_links(tree) };
+    let every: Vec<usize> = (0..files.len()).collect();
+    world.settle(&mut files, &every);
     // A script that is called from somewhere runs there; that may settle where its own calls run, and so on.
     for _ in 0..CALL_ROUNDS {
         let mut callers: HashMap<usize, Vec<RelPath>> = HashMap::new();
@@ -95,19 +160,17 @@ pub(crate) fn all(tree: &Tree, said: Vec<(FileId, Language, Arc<Said>)>) -> Vec<
                 }
             }
         }
-        let mut is_settled = true;
+        let mut changed = Vec::new();
         for (callee, folders) in callers {
             if files[callee].places.callers != folders {
                 files[callee].places.callers = folders;
-                let file = &files[callee];
-                let found = Resolver { tree, runtime: &runtime, aliases: &aliases, file }.all();
-                files[callee].found = found;
-                is_settled = false;
+                changed.push(callee);
             }
         }
-        if is_settled {
+        if changed.is_empty() {
             break;
         }
+        world.settle(&mut files, &changed);
     }
     let mut references = Vec::new();
     for file in files {
@@ -116,8 +179,63 @@ pub(crate) fn all(tree: &Tree, said: Vec<(FileId, Language, Arc<Said>)>) -> Vec<
     references
 }
 
+/// Symbolic links, each a text that is one path.
+fn links(tree: &Tree) -> impl Iterator<Item = File> {
+    tree.ids().filter(|id| tree.entry(*id).is_given).filter_map(|id| {
+        let Kind::Symlink(target) = &tree.entry(id).kind else { return None };
+        let mention =
+            Mention::new(super::Kind::Symlink, 0..target.len(), target.as_slice(), Anchor::Own).weight(Weight::Sure);
+        let said = Arc::new(Said { mentions: vec![mention], ..Said::default() });
+        let places = Places::of(tree, tree.path(id));
+        (target.first() != Some(&b'/')).then(|| File { id, places, said, found: Vec::new() })
+    })
+}
+
+/// What all files are resolved in.
+struct World<'a> {
+    tree: &'a Tree,
+    runtime: Runtime,
+    aliases: Aliases,
+    /// The last part of every path there is: most words that are none end here.
+    names: HashSet<&'a [u8]>,
+    has_links: bool,
+}
+
+impl World<'_> {
+    /// Settles the mentions of some files, side by side on every core.
+    fn settle(&self, files: &mut [File], which: &[usize]) {
+        let next = AtomicUsize::new(0);
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(which.len().max(1));
+        let shared: &[File] = files;
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(index) = which.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((*index, Resolver { world: self, tree: self.tree, file: &shared[*index] }.all()));
+            }
+            done
+        };
+        let parts: Vec<Vec<(usize, Vec<Found>)>> = thread::scope(|scope| {
+            let workers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            workers.into_iter().filter_map(|worker| worker.join().ok()).chain([own]).collect()
+        });
+        for (index, found) in parts.into_iter().flatten() {
+            files[index].found = found;
+        }
+    }
+}
+
+fn names(tree: &Tree) -> HashSet<&[u8]> {
+    tree.entries().iter().map(|entry| entry.path.name()).collect()
+}
+
+fn has_links(tree: &Tree) -> bool {
+    tree.entries().iter().any(|entry| matches!(entry.kind, Kind::Symlink(_)))
+}
+
 const CALL_ROUNDS: usize = 3;
 const MOST_CALLERS: usize = 8;
+const MANY_IMPORTS: usize = 8;
 
 struct File {
     id: FileId,
@@ -139,7 +257,7 @@ impl File {
                     Anchor::Root | Anchor::Cwd | Anchor::Above => {
                         self.places.roots.iter().chain([&self.places.own]).collect()
                     }
-                    Anchor::At(_) | Anchor::Outside | Anchor::Modules => Vec::new(),
+                    Anchor::At(_) | Anchor::Outside | Anchor::Modules | Anchor::Page => Vec::new(),
                 };
                 for folder in folders {
                     let path = folder.resolve(&[mention.text.as_slice(), &mention.tail].concat());
@@ -174,7 +292,7 @@ impl File {
                         .iter()
                         .find(|reading| reading.anchor == Anchor::Cwd)
                         .map(|reading| reading.base.clone()),
-                    Anchor::Above | Anchor::Outside | Anchor::Modules => None,
+                    Anchor::Above | Anchor::Outside | Anchor::Modules | Anchor::Page => None,
                 };
                 runs.extend(folder.map(|folder| (callee, folder)));
             }
@@ -187,8 +305,8 @@ impl File {
         for (number, (mention, found)) in self.said.mentions.iter().zip(self.found).enumerate() {
             let (outcome, readings) = match found {
                 Found::Nothing => continue,
-                Found::Broken(_) => (Outcome::Broken, Vec::new()),
-                Found::Runtime(_) => (Outcome::Runtime, Vec::new()),
+                Found::Broken => (Outcome::Broken, Vec::new()),
+                Found::Runtime => (Outcome::Runtime, Vec::new()),
                 Found::External => (Outcome::External, Vec::new()),
                 Found::Readings(readings) => {
                     let mut targets: Vec<Target> = Vec::new();
@@ -231,6 +349,9 @@ impl File {
 }
 
 fn line_starts(tree: &Tree, id: FileId) -> Vec<usize> {
+    if !tree.entry(id).is_file() {
+        return vec![0];
+    }
     let content = tree.content(id).unwrap_or_default();
     let ends = content.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     [0].into_iter().chain(ends).collect()
@@ -240,6 +361,7 @@ impl Anchor {
     fn why(self) -> &'static str {
         match self {
             Anchor::Own => "the folder of the file",
+            Anchor::Page => "the page that the file is served as",
             Anchor::Root => "the root",
             Anchor::Cwd => "the folder where it runs",
             Anchor::Above => "the folder of the file or one above it",
@@ -251,9 +373,8 @@ impl Anchor {
 }
 
 struct Resolver<'a> {
+    world: &'a World<'a>,
     tree: &'a Tree,
-    runtime: &'a Runtime,
-    aliases: &'a Aliases,
     file: &'a File,
 }
 
@@ -268,7 +389,19 @@ impl Resolver<'_> {
         for number in 0..mentions.len() {
             self.settle(number, &mut found, &votes, 0);
         }
-        found.into_iter().map(|found| found.unwrap_or(Found::Nothing)).collect()
+        let mut found: Vec<Found> = found.into_iter().map(|found| found.unwrap_or(Found::Nothing)).collect();
+        self.forgive_bundles(&mut found);
+        found
+    }
+
+    /// A bundle holds the modules that its parts import: where many imports lead nowhere and none somewhere, that is one.
+    fn forgive_bundles(&self, found: &mut [Found]) {
+        let is_module = |index: &usize| self.file.said.mentions[*index].form == Form::Module;
+        let modules: Vec<usize> = (0..found.len()).filter(is_module).collect();
+        let broken = modules.iter().filter(|index| matches!(found[**index], Found::Broken)).count();
+        if broken >= MANY_IMPORTS && broken * 10 >= modules.len() * 9 {
+            modules.into_iter().for_each(|index| found[index] = Found::External);
+        }
     }
 
     /// How much of what the file names lies where it would be, were it run in a folder.
@@ -316,7 +449,7 @@ impl Resolver<'_> {
                             });
                             merge(&mut tiers, vec![bases.collect()]);
                         }
-                        Some(Found::Runtime(_)) => is_runtime = true,
+                        Some(Found::Runtime) => is_runtime = true,
                         Some(Found::External) => is_external = true,
                         _ => is_unknown = true,
                     }
@@ -350,7 +483,12 @@ impl Resolver<'_> {
         let places = &self.file.places;
         let with = |folders: Vec<&RelPath>| folders.into_iter().map(|folder| (base, folder.clone())).collect();
         match base {
-            Anchor::Own => vec![with(vec![&places.own])],
+            Anchor::Own => {
+                let page = places.page.as_ref().filter(|_| mention.form == Form::Page);
+                let page = page.map(|page| vec![(Anchor::Page, page.clone())]);
+                [with(vec![&places.own])].into_iter().chain(page).collect()
+            }
+            Anchor::Page => Vec::new(),
             Anchor::Root => places.roots.iter().map(|root| with(vec![root])).collect(),
             Anchor::Cwd => {
                 let near = with(places.callers.iter().chain(&places.roots).chain([&places.own]).collect());
@@ -364,7 +502,6 @@ impl Resolver<'_> {
             }
             Anchor::Modules => {
                 let roots = modules::roots(self.tree, &places.own, &places.roots, &places.above);
-                let _ = mention;
                 roots.into_iter().map(|folder| vec![(base, folder)]).collect()
             }
             Anchor::At(_) | Anchor::Outside => Vec::new(),
@@ -386,7 +523,10 @@ impl Resolver<'_> {
         let path = [mention.text.as_slice(), &mention.tail].concat();
         let mut leaves = false;
         let mut first: Option<RelPath> = None;
-        for tier in &tiers {
+        // A bare name is looked for only where it is run, not everywhere above.
+        let is_bare = mention.weight == Weight::Word && mention.form == Form::Path && !path.contains(&b'/');
+        let looked = if is_bare { 1.min(tiers.len()) } else { tiers.len() };
+        for tier in &tiers[..looked] {
             let mut readings: Vec<Reading> = Vec::new();
             for (anchor, base) in tier {
                 match base.resolve(&path) {
@@ -395,7 +535,7 @@ impl Resolver<'_> {
                     Some(_) => {}
                 }
                 for target in self.look(mention, base, &path) {
-                    let reading = Reading { anchor: *anchor, base: base.clone(), target };
+                    let reading = Reading { anchor: *anchor, base: base.clone(), skip: 0, target };
                     if !readings.contains(&reading) {
                         readings.push(reading);
                     }
@@ -410,24 +550,26 @@ impl Resolver<'_> {
             }
         }
         if mention.form == Form::Alias {
-            return self.alias(mention, &path);
+            return self.alias(&path);
         }
         let is_quiet = mention.weight <= Weight::Word;
         match first {
-            _ if mention.weight == Weight::Made => Found::Runtime(first),
-            Some(place) if !is_quiet && (self.runtime.holds(&place) || self.is_closed(&place)) => {
-                Found::Runtime(Some(place))
-            }
-            Some(place) if mention.weight == Weight::Sure && !is_unknown && !is_runtime && !leaves && !is_external => {
-                if is_placeholder(&path) || mention.is_pattern {
+            _ if mention.weight == Weight::Made => Found::Runtime,
+            Some(place) if !is_quiet && (self.world.runtime.holds(&place) || self.is_closed(&place)) => Found::Runtime,
+            Some(_) if mention.weight == Weight::Sure && !is_unknown && !is_runtime && !leaves && !is_external => {
+                let is_route =
+                    mention.form == Form::Page && self.file.places.is_of_site && bytes::extension(&path).is_none();
+                if is_placeholder(&path) || mention.is_pattern || self.file.places.is_sample {
                     Found::Nothing
+                } else if is_route {
+                    Found::External
                 } else {
-                    Found::Broken(Some(place))
+                    Found::Broken
                 }
             }
             _ if is_quiet => Found::Nothing,
             _ if is_external || leaves => Found::External,
-            _ if is_runtime => Found::Runtime(first),
+            _ if is_runtime => Found::Runtime,
             _ => Found::Nothing,
         }
     }
@@ -469,6 +611,9 @@ impl Resolver<'_> {
             let files = glob::expand(self.tree, base, path);
             return if files.is_empty() { Vec::new() } else { vec![Target::Files(files)] };
         }
+        if mention.form == Form::Path && !self.may_be_there(path) {
+            return Vec::new();
+        }
         let Some(place) = base.resolve(path) else { return Vec::new() };
         let target = match mention.form {
             Form::Path => self.at(&place),
@@ -496,10 +641,18 @@ impl Resolver<'_> {
         if counts { vec![target] } else { Vec::new() }
     }
 
+    /// False when nothing in the whole tree has the name that the path ends with.
+    fn may_be_there(&self, path: &[u8]) -> bool {
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        self.world.has_links || matches!(name, b"" | b"." | b"..") || self.world.names.contains(name)
+    }
+
     fn at(&self, place: &RelPath) -> Option<Target> {
         let entry = match self.tree.at(place) {
             Some(entry) => entry,
-            None => return through_links(self.tree, place, 0),
+            None if self.world.has_links => return through_links(self.tree, place, 0),
+            None => return None,
         };
         match &entry.kind {
             Kind::Folder => Some(Target::Folder(place.clone())),
@@ -508,11 +661,10 @@ impl Resolver<'_> {
         }
     }
 
-    fn alias(&self, mention: &Mention, path: &[u8]) -> Found {
-        match self.aliases.lead(self.tree, &self.file.places.own, path) {
-            Some((base, target)) => {
-                let _ = mention;
-                Found::Readings(vec![Reading { anchor: Anchor::Modules, base, target }])
+    fn alias(&self, name: &[u8]) -> Found {
+        match self.world.aliases.lead(self.tree, &self.file.places.own, name) {
+            Some((base, skip, target)) => {
+                Found::Readings(vec![Reading { anchor: Anchor::Modules, base, skip, target }])
             }
             None => Found::External,
         }

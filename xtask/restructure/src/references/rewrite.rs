@@ -12,7 +12,7 @@ use anyhow::Result;
 use super::mention::{Anchor, Form, Weight};
 use super::resolve::Reading;
 use super::spelling::{Change, Inner};
-use super::{Reference, Target, glob, modules};
+use super::{Kind, Reference, Target, glob, modules};
 use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::tree::{FileId, Tree};
@@ -168,6 +168,7 @@ struct Rewriter<'a> {
     path: &'a RelPath,
     own_before: RelPath,
     own_after: RelPath,
+    is_document: bool,
     /// By number: where the reference leads once it is rewritten.
     leads: HashMap<usize, Option<RelPath>>,
     unclear: BTreeMap<usize, &'static str>,
@@ -182,6 +183,7 @@ impl<'a> Rewriter<'a> {
             path,
             own_before: path.parent().unwrap_or_default(),
             own_after: world.moves.after(path).parent().unwrap_or_default(),
+            is_document: matches!(path.extension(), b"md" | b"mdx" | b"markdown"),
             leads: HashMap::new(),
             unclear: BTreeMap::new(),
         }
@@ -208,7 +210,11 @@ impl<'a> Rewriter<'a> {
             }
             let Some(Some((text, from, to))) = texts.pop() else { continue };
             if content.is_none() {
-                content = Some(self.world.before.content(reference.file)?);
+                content = Some(match &self.world.before.entry(reference.file).kind {
+                    // The text of a link is where it leads.
+                    crate::tree::Kind::Symlink(target) => std::borrow::Cow::Borrowed(target.as_slice()),
+                    _ => self.world.before.content(reference.file)?,
+                });
             }
             let bytes = content.as_deref().unwrap_or_default();
             match reference.mention.spelling.respell(&reference.span, &text, bytes) {
@@ -256,6 +262,10 @@ impl<'a> Rewriter<'a> {
     fn base_after(&mut self, reading: &Reading) -> RelPath {
         match reading.anchor {
             Anchor::Own => self.own_after.clone(),
+            Anchor::Page => {
+                let path = self.world.moves.after(self.path);
+                super::resolve::page_folder(&path).unwrap_or_else(|| self.own_after.clone())
+            }
             Anchor::At(number) => {
                 let lead = self.by_number(number).and_then(|index| {
                     let lead = self.lead(index)?;
@@ -266,8 +276,26 @@ impl<'a> Rewriter<'a> {
                 lead.unwrap_or_else(|| self.world.standing(&reading.base))
             }
             Anchor::Cwd | Anchor::Above if reading.base == self.own_before => self.own_after.clone(),
+            Anchor::Cwd | Anchor::Above if self.path.is_within(&reading.base) => {
+                // Of a file that left the folder above it, nobody would read anything from there any more.
+                let standing = self.world.standing(&reading.base);
+                if self.own_after.is_within(&standing) { standing } else { self.root_after() }
+            }
             _ => self.world.standing(&reading.base),
         }
+    }
+
+    /// True when the file lay in a folder and will not lie where that went.
+    fn left(&self, folder: &RelPath) -> bool {
+        let project = folder.parent().filter(|_| folder.name() == b"src");
+        let folder = &project.unwrap_or_else(|| folder.clone());
+        self.path.is_within(folder) && !self.own_after.is_within(&self.world.standing(folder))
+    }
+
+    /// The root of what the file belongs to afterwards.
+    fn root_after(&self) -> RelPath {
+        let given = self.world.before.given().iter().find(|given| self.own_after.is_within(given));
+        given.cloned().unwrap_or_default()
     }
 
     /// Where a reference leads once it is rewritten; None when it has no one target.
@@ -314,7 +342,9 @@ impl<'a> Rewriter<'a> {
         let text = &self.references[index].text;
         let base = self.base_after(reading);
         if let Some(same) = base.resolve(text).filter(|place| world.after.is_folder(place)) {
-            if !has_uses {
+            // A document that names the folder still does.
+            let is_told = matches!(self.references[index].kind, Kind::Prose | Kind::CodeSpan | Kind::Link);
+            if !has_uses && !is_told {
                 self.unclear.insert(index, "the folder's files go different ways");
             }
             return same;
@@ -356,14 +386,29 @@ impl<'a> Rewriter<'a> {
                     _ if reference.readings.len() == 1 => self.lead(index)?,
                     _ => self.world.whole(path, self.path)?,
                 };
-                if self.leads_to(mention.form, &base, &reference.text, &wanted) {
+                let is_python = mention.form == Form::Dotted;
+                if is_python && reading.anchor == Anchor::Modules && self.left(&reading.base) {
+                    self.unclear.insert(index, "the file leaves the folder that its modules are looked up in");
+                    return None;
+                }
+                if self.leads_to(mention.form, &base, &reference.text[reading.skip..], &wanted) {
                     return None;
                 }
                 // What leads through a link to where it went does so by another path: only a moved one is followed.
                 if wanted == *path && base == reading.base {
                     return None;
                 }
-                let text = self.spelled(reference, reading, &base, path, &wanted);
+                let mut text = self.spelled(reference, reading, &base, path, &wanted);
+                // In a document a path that goes up from where its text stands is no help: from the root it is.
+                let is_asked = matches!(reading.anchor, Anchor::Cwd | Anchor::Above);
+                let is_told = matches!(mention.kind, Kind::Prose | Kind::CodeSpan) || self.is_document;
+                if is_asked
+                    && is_told
+                    && !mention.text.starts_with(b"..")
+                    && text.as_ref().is_some_and(|text| text.starts_with(b".."))
+                {
+                    text = self.spelled(reference, reading, &self.root_after(), path, &wanted);
+                }
                 match text {
                     Some(text) => Some((text, path.clone(), wanted)),
                     None => {
@@ -399,9 +444,22 @@ impl<'a> Rewriter<'a> {
         wanted: &RelPath,
     ) -> Option<Vec<u8>> {
         let mention = &reference.mention;
+        let text = &reference.text[reading.skip..];
         let mut way = base.to(wanted);
         if mention.form != Form::Path {
-            way = self.shortened(mention.form, way, reading, &reference.text, path, wanted, base);
+            way = self.shortened(mention.form, way, reading, text, path, wanted, base);
+        }
+        if mention.form == Form::Alias {
+            if !way.starts_with(b"..") && reading.skip < reference.text.len() {
+                return Some([&reference.text[..reading.skip], way.as_slice()].concat());
+            }
+            // Out of what the alias stands for: by a path of its own.
+            let own = &self.own_after;
+            let mut way = self.shortened(Form::Module, own.to(wanted), reading, text, path, wanted, own);
+            if !way.starts_with(b"../") {
+                way.splice(0..0, *b"./");
+            }
+            return Some(way);
         }
         if !mention.tail.is_empty() {
             let rest = way.strip_suffix(mention.tail.as_slice())?;
@@ -421,12 +479,28 @@ impl<'a> Rewriter<'a> {
         {
             return None;
         }
-        let has_dot = mention.text.starts_with(b"./") || mention.spelling.needs_dot || way.starts_with(b"-");
+        let has_dot = mention.text.starts_with(b"./")
+            || mention.spelling.needs_dot
+            || way.starts_with(b"-")
+            || mention.text.starts_with(b"../") && self.likes_dots(reference.kind);
         let is_relative = way.starts_with(b"../") || way == b".." || way == b"." || way.starts_with(b"./");
         if has_dot && !is_relative && !mention.spelling.joins {
             way.splice(0..0, *b"./");
         }
         Some(way)
+    }
+
+    /// True when the file begins its paths of this kind with `./` rather than without.
+    fn likes_dots(&self, kind: Kind) -> bool {
+        let mut balance = 0;
+        for other in self.references.iter().filter(|other| other.kind == kind) {
+            if other.text.starts_with(b"./") {
+                balance += 1;
+            } else if !other.text.starts_with(b"..") {
+                balance -= 1;
+            }
+        }
+        balance > 0
     }
 
     /// A way without what the old text left out.
@@ -495,13 +569,13 @@ impl<'a> Rewriter<'a> {
             // Where the same text matches the same files, all is well; else somebody must look.
             let now = stays.map(|place| glob::expand(self.world.after, &place, tail)).unwrap_or_default();
             let expected: Vec<RelPath> = files.iter().map(|path| self.world.moves.after(path)).collect();
-            if mention.weight >= Weight::Likely && !same_set(&now, &expected) {
+            if !same_set(&now, &expected) {
                 self.unclear.insert(index, "the files that it matches go different ways");
             }
             return None;
         };
         let now = glob::expand(self.world.after, &to, tail);
-        if now.len() > files.len() && mention.weight >= Weight::Likely {
+        if now.len() > files.len() {
             self.unclear.insert(index, "it matches more files than before");
         }
         if stays.as_ref() == Some(&to) {

@@ -24,6 +24,8 @@ pub(crate) enum Inner {
     Bare,
     /// A word of shell; its first and its last byte may stand in different quotes.
     Shell(Quote, Quote),
+    /// A word of prose: it ends at the first sign that no path there has.
+    Word,
     /// Percent-encoded.
     Url,
     /// In Markdown's angle brackets, or any place that takes blanks but no `<`, `>` and line ends.
@@ -102,6 +104,7 @@ impl Spelling {
         let bytes = match &self.inner {
             Inner::Parts(parts) => return self.respell_parts(parts, new, file),
             Inner::Bare => new.to_vec(),
+            Inner::Word => new.iter().all(|byte| is_of_word(*byte)).then(|| new.to_vec())?,
             Inner::Shell(start, end) => self.shell(new, *start, *end)?,
             Inner::Url => percent_encoded(new),
             Inner::Angle => (!new.iter().any(|byte| b"<>\n".contains(byte))).then(|| new.to_vec())?,
@@ -346,6 +349,13 @@ pub(crate) fn shell_quoted(path: &[u8], quote: Quote) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+/// True for what a path in prose can be made of.
+pub(crate) fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'@' | b'~' | b'%')
+        || byte >= 0x80
 }
 
 /// True for letters that mean themselves in every language.

@@ -5,6 +5,7 @@ use super::super::mention::{Anchor, Said, Weight};
 use super::super::source::Source;
 use super::super::{Kind, bytes};
 use super::settings;
+use super::shell;
 use super::yaml::{Scalar, Style, scalars};
 
 /// GitHub's workflows and actions.
@@ -26,7 +27,9 @@ pub(crate) fn github(source: &Source, said: &mut Said) {
         let key = scalar.key();
         if key == b"run" && (scalar.path.len() > 2) {
             let cwd = folder_of(&scalars, number, &folders).map_or(Anchor::Root, Anchor::At);
-            settings::commands(source, scalar, &[cwd], said);
+            // What lies in a checkout of something else is not known.
+            let place = if is_elsewhere { shell::Place::Example } else { shell::Place::Commands };
+            shell::read(&scalar.source(source), place, &[cwd], said);
         } else if key == b"uses" {
             if text.starts_with(b"./") && !bytes::contains(text, b"${{") {
                 let value = scalar.source(source);
@@ -214,7 +217,7 @@ fn list_of_commands(source: &Source, range: std::ops::Range<usize>, said: &mut S
     }
     let places = (range.start..=range.end).collect();
     let script = source.decoded(bytes, places, super::super::source::Outer::YamlPlain);
-    super::shell::read(&script, super::shell::Place::Commands, &[Anchor::Root], said);
+    shell::read(&script, shell::Place::Commands, &[Anchor::Root], said);
 }
 
 /// dependabot: folders that begin with a slash.

@@ -51,12 +51,13 @@ fn value(source: &Source, scalar: &Scalar, all: &[Scalar], said: &mut Said) {
         || scalar.is_at(&["include", "-", "env_file"])
         || scalar.is_at(&["services", "*", "label_file"])
         || scalar.is_at(&["configs", "*", "file"])
-        || scalar.is_at(&["secrets", "*", "file"])
     {
         settings::path(source, scalar, Kind::Include, Anchor::Own, Weight::Sure, said);
     } else if scalar.is_at(&["services", "*", "build", "additional_contexts", "**"])
         || scalar.is_at(&["services", "*", "develop", "watch", "-", "path"])
         || scalar.is_at(&["include", "-", "project_directory"])
+        // A secret is put there by who runs it.
+        || scalar.is_at(&["secrets", "*", "file"])
     {
         settings::path(source, scalar, Kind::Build, Anchor::Own, Weight::Likely, said);
     }

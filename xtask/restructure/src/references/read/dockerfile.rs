@@ -106,7 +106,9 @@ fn one(source: &Source, word: Range<usize>, inner: Inner, said: &mut Said) {
         return;
     }
     let part = source.part(start..word.end, Outer::Plain);
-    let weight = if path == b"." || path == b"./" { Weight::Likely } else { Weight::Sure };
+    // A name without an ending may be a program that was built before.
+    let is_certain = path.contains(&b'/') && path != b"./" || bytes::extension(path).is_some();
+    let weight = if is_certain { Weight::Sure } else { Weight::Likely };
     if let Some(index) = super::settings::path_in(&part, Kind::Build, &[Anchor::Cwd], weight, said) {
         said.mentions[index].spelling.inner = inner;
     }

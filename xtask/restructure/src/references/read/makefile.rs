@@ -42,6 +42,8 @@ pub(crate) fn read(source: &Source, said: &mut Said) {
             is_defining = true;
         } else if first == b"endef" {
             is_defining = false;
+        } else if is_defining && !first.starts_with(b"$(") {
+            super::words::read_prose(source, words, said);
         } else if is_defining {
             let part = source.part(words, Outer::Make);
             shell::read_with(&part, Place::Recipe, &cwd, &mut variables.clone(), said);

@@ -152,14 +152,7 @@ impl Reader<'_> {
                 && !bytes::has_wildcard(text)
             {
                 let mention = Mention::new(Kind::CodeSpan, span.clone(), text, Anchor::Above);
-                self.said.push(
-                    self.source,
-                    mention.weight(if text.iter().filter(|b| **b == b'/').count() > 0 {
-                        Weight::Likely
-                    } else {
-                        Weight::Word
-                    }),
-                );
+                self.said.push(self.source, mention.spelled(Spelling::of(Inner::Word)));
             } else {
                 super::words::read_words(self.source, span, Kind::CodeSpan, self.said);
             }
@@ -278,18 +271,48 @@ pub(crate) fn target(source: &Source, range: Range<usize>, kind: Kind, inner: In
     }
     let raw = &text[range.clone()];
     let path = if matches!(inner, Inner::Url) { percent_decoded(raw) } else { raw.to_vec() };
-    if path.is_empty() || path.starts_with(b"@") || path.starts_with(b"<") {
+    if path.is_empty() || matches!(path[0], b'@' | b'<' | b'(') || bytes::contains(&path, b"://") {
         return;
     }
     // Without an ending and a slash it may be a word that stands for something: `[text](url)`.
     let is_certain = !is_rooted
         && (path.contains(&b'/') || bytes::extension(&path).is_some())
         && !bytes::contains(&path, b"path/to")
-        && !bytes::contains(&path, b"...");
+        && !bytes::contains(&path, b"...")
+        && !is_page_elsewhere(&path);
     let weight = if is_certain { Weight::Sure } else { Weight::Likely };
     let base = if is_rooted { Anchor::Root } else { Anchor::Own };
     let mention = Mention::new(kind, range, path, base).weight(weight).form(Form::Page).spelled(Spelling::of(inner));
     said.push(source, mention);
+}
+
+/// A host without its scheme, or a page of the place where the repository is kept: `../../issues`.
+fn is_page_elsewhere(path: &[u8]) -> bool {
+    let is_route = |part: &[u8]| {
+        matches!(
+            part,
+            b"blob"
+                | b"tree"
+                | b"issues"
+                | b"pull"
+                | b"pulls"
+                | b"wiki"
+                | b"releases"
+                | b"actions"
+                | b"discussions"
+                | b"compare"
+                | b"commit"
+                | b"edit"
+                | b"raw"
+                | b"commits"
+                | b"labels"
+                | b"milestone"
+                | b"projects"
+                | b"security"
+                | b"merge_requests"
+        )
+    };
+    bytes::is_host(path) || path.starts_with(b"..") && path.split(|byte| *byte == b'/').any(is_route)
 }
 
 fn percent_decoded(raw: &[u8]) -> Vec<u8> {

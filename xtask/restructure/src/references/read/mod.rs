@@ -5,6 +5,7 @@ mod compose;
 mod dockerfile;
 mod expression;
 mod hcl;
+mod javascript;
 pub(crate) mod json;
 mod kustomize;
 mod makefile;
@@ -20,7 +21,7 @@ mod words;
 mod yaml;
 
 use super::bytes;
-use super::mention::{Anchor, Said};
+use super::mention::{Anchor, Said, Weight};
 use super::source::Source;
 use crate::path::RelPath;
 
@@ -48,6 +49,7 @@ pub(crate) enum Language {
     Terraform,
     Package,
     Python,
+    JavaScript,
     Tsconfig,
     Yaml,
     Json,
@@ -130,6 +132,7 @@ impl Language {
             b"tf" | b"tfvars" | b"hcl" => Language::Terraform,
             b"json" | b"jsonc" | b"json5" | b"code-workspace" => Language::Json,
             b"toml" => Language::Toml,
+            b"js" | b"mjs" | b"cjs" | b"ts" | b"mts" | b"cts" | b"tsx" | b"jsx" => Language::JavaScript,
             b"py" | b"pyi" | b"pyw" => Language::Python,
             b"html" | b"htm" => Language::Html,
             b"sh" | b"bash" | b"zsh" | b"ksh" | b"bats" | b"envrc" => Language::Shell,
@@ -151,7 +154,7 @@ impl Language {
         })
     }
     /// What the content tells where the name does not.
-    pub fn by_content(self, content: &[u8], is_executable: bool) -> Language {
+    pub fn by_content(self, content: &[u8]) -> Language {
         let head = &content[..content.len().min(1024)];
         if head.contains(&0) {
             return Language::None;
@@ -167,18 +170,25 @@ impl Language {
             return self;
         }
         let first = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        if first.starts_with(b"#!") {
-            let has = |word: &[u8]| bytes::contains(first, word);
-            if has(b"sh") && !has(b"fish") && !has(b"pwsh") {
-                return Language::Shell;
-            }
-            if has(b"python") {
-                return Language::Python;
-            }
+        match interpreter(first) {
+            Some(b"sh" | b"bash" | b"zsh" | b"dash" | b"ksh" | b"ash" | b"bats") => Language::Shell,
+            Some(b"node" | b"deno" | b"bun" | b"tsx" | b"ts-node") => Language::JavaScript,
+            Some(name) if name.starts_with(b"python") => Language::Python,
+            _ => Language::Text,
         }
-        let _ = is_executable;
-        Language::Text
     }
+}
+
+/// The program that a `#!` line names.
+fn interpreter(line: &[u8]) -> Option<&[u8]> {
+    let mut words = line.strip_prefix(b"#!")?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let program = words.next().filter(|word| word.starts_with(b"/"))?;
+    let last = |path: &[u8]| path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let program = &program[last(program)..];
+    if program != b"env" {
+        return Some(program);
+    }
+    words.find(|word| !word.starts_with(b"-"))
 }
 
 /// Files that tools write: what they name is the tools' affair.
@@ -227,6 +237,7 @@ pub(crate) fn read(language: Language, content: &[u8]) -> Said {
         Language::Terraform => hcl::read(&source, &mut said),
         Language::Package => package::package(&source, &mut said),
         Language::Python => python::read(&source, &mut said),
+        Language::JavaScript => javascript::read(&source, &mut said),
         Language::Tsconfig => package::tsconfig(&source, &mut said),
         Language::Yaml => {
             let scalars = yaml::scalars(content);
@@ -252,8 +263,10 @@ fn html(source: &Source, said: &mut Said) {
     let mut at = 0;
     while let Some(open) = text[at..].iter().position(|byte| *byte == b'<') {
         let start = at + open;
-        let Some(length) = text[start..].iter().position(|byte| *byte == b'>') else { return };
+        let Some(length) = text[start..].iter().position(|byte| *byte == b'>') else { break };
         markdown::attributes(source, start..start + length, said);
         at = start + length + 1;
     }
+    // A page is often served from elsewhere than where it lies.
+    said.mentions.iter_mut().for_each(|mention| mention.weight = mention.weight.min(Weight::Likely));
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::super::mention::{Anchor, Mention, Said, Weight};
 use super::super::source::Source;
+use super::super::spelling::{Inner, Spelling, is_of_word};
 use super::super::{Kind, bytes};
 
 /// Takes the words of a text that look like paths.
@@ -18,26 +19,21 @@ pub(crate) fn read_words(source: &Source, range: Range<usize>, kind: Kind, said:
     while let Some(found) = text[at..].iter().position(|byte| *byte == b'/') {
         let slash = at + found;
         let mut start = slash;
-        while start > range.start && is_part(text[start - 1]) {
+        while start > range.start && is_of_word(text[start - 1]) {
             start -= 1;
         }
         let mut end = slash + 1;
-        while end < text.len() && is_part(text[end]) {
+        while end < text.len() && is_of_word(text[end]) {
             end += 1;
         }
         at = end;
         let word = word_in(text, start..end, range.start);
         if let Some(word) = word {
             let path = text[word.clone()].to_vec();
-            said.push(source, Mention::new(kind, word, path, Anchor::Above).weight(Weight::Word));
+            let mention = Mention::new(kind, word, path, Anchor::Above).weight(Weight::Word);
+            said.push(source, mention.spelled(Spelling::of(Inner::Word)));
         }
     }
-}
-
-fn is_part(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'@' | b'~' | b'%')
-        || byte >= 0x80
 }
 
 /// The path in a run of letters and slashes.

@@ -130,7 +130,10 @@ impl<'a> Paths<'a> {
                 let weight = if writes { Weight::Made } else { Weight::Likely };
                 match value {
                     Value::Text(text) => drop(self.push_text(&text, Kind::Open, weight)),
-                    Value::Path(path) => drop(self.push_expression(&path, Kind::Open, weight, next)),
+                    Value::Path(path) => {
+                        let anchors = self.push_expression(&path, Kind::Open, weight, next);
+                        self.said.used(&anchors, writes, name.ends_with(b"open") && !writes);
+                    }
                     Value::Unknown => return Some(open + 1),
                 }
                 Some(next.max(open + 1))

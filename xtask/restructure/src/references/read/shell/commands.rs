@@ -209,6 +209,17 @@ impl Shell<'_> {
     /// `NAME=value`, `NAME+=value`, `NAME=(…)`. False when the word is none.
     pub(super) fn assignment(&mut self, word: &Word) -> bool {
         let Some(sign) = word.position(b'=') else { return false };
+        // `NAME[index]=…`
+        let index = word.units[..sign].iter().position(|unit| unit.byte().is_none() || unit.byte() == Some(b'['));
+        if let Some(index) = index.filter(|index| *index > 0)
+            && word.units[..index]
+                .iter()
+                .filter_map(Unit::byte)
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            self.assigned(&part_of(word, sign + 1));
+            return true;
+        }
         let mut name: Vec<u8> = word.units[..sign].iter().filter_map(Unit::byte).collect();
         let appends = name.last() == Some(&b'+');
         if appends {
@@ -273,7 +284,9 @@ impl Shell<'_> {
             return;
         }
         for draft in self.drafts(&word, &word.units) {
-            let weight = if writes { Weight::Made } else { self.sure() };
+            let is_certain = draft.is_joined() || draft.path().contains(&b'/');
+            let read = if is_certain && !self.said.fetches { self.sure() } else { Weight::Likely };
+            let weight = if writes { Weight::Made } else { read };
             if draft.whole.is_none() || writes {
                 self.mention(&draft, Kind::Redirection, weight);
             }
@@ -406,7 +419,7 @@ impl Shell<'_> {
         }
         // `$PYTHON script.py`, `$SUDO bash x.sh`: what the variable holds is not known; the words tell enough.
         match arguments.first().and_then(Word::literal) {
-            Some(name) if bytes::is_program(&name) => {
+            Some(name) if bytes::is_program(&name) && !name.starts_with(b"-") => {
                 self.program(&arguments[0], Kind::Call, false);
                 self.arguments(&arguments[1..]);
             }
@@ -832,7 +845,9 @@ impl Shell<'_> {
         {
             // A sentence, or a path with blanks.
             let drafts = self.drafts(word, units);
-            drafts.iter().for_each(|draft| drop(self.mention(draft, Kind::Argument, Weight::Word)));
+            for draft in &drafts {
+                self.mention(draft, Kind::Argument, Weight::Word);
+            }
             return self.prose(word);
         }
         if units[0].byte() == Some(b'-') || word.is_bare() || units.iter().any(|unit| unit.byte() == Some(b'=')) {
@@ -868,7 +883,11 @@ impl Shell<'_> {
 
     /// A word that is a file which must be there.
     fn must(&mut self, word: &Word, kind: Kind) -> Option<usize> {
-        let weight = self.sure();
+        // `-` is what is piped in.
+        if word.literal().as_deref() == Some(b"-") {
+            return None;
+        }
+        let weight = if self.said.fetches { Weight::Likely } else { self.sure() };
         let drafts = self.drafts(word, &word.units);
         let mut last = None;
         for draft in &drafts {
@@ -901,6 +920,9 @@ impl Shell<'_> {
                 continue;
             }
             let path = draft.path();
+            if !draft.is_joined() && bytes::is_host(&path) {
+                continue;
+            }
             let is_certain = draft.is_joined() || path.contains(&b'/') || bytes::is_program(&path);
             let weight =
                 if is_certain && !draft.has_pattern() && !self.said.fetches { self.sure() } else { Weight::Likely };

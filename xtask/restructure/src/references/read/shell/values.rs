@@ -279,6 +279,11 @@ impl Shell<'_> {
         }
         if let Some(text) = word.literal() {
             if text.contains(&b' ') || text.contains(&b'\n') {
+                if !text.contains(&b'\n') && text.contains(&b'/') && bytes::extension(&text).is_some() {
+                    let draft = self.drafts(word, &word.units).into_iter().next();
+                    let index = draft.map(|draft| self.mention(&draft, Kind::Variable, Weight::Word));
+                    return Value::Text(text, index);
+                }
                 self.prose(word);
                 return Value::Unknown;
             }
