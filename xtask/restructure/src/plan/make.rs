@@ -9,13 +9,14 @@ use base::tools::hash;
 use super::copies::{Copies, Copy};
 use super::place::{self, Placed, Spot};
 use super::rules::{Action, Rule};
+use super::trial;
 use super::{Act, Folders, Item, Options, Plan, Readmes, stamp};
 use crate::classify::look::What;
 use crate::classify::{self, Class, Known, Role, Verdict};
 use crate::git;
 use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
-use crate::references::{self, Lost, Outcome, Rewrites, Target};
+use crate::references::{self, Outcome, Reference, Rewrites, Target};
 use crate::scan::{Scan, Study};
 use crate::tree::{FileId, Kind, Tree};
 
@@ -249,61 +250,76 @@ impl Maker<'_> {
         Moves::new(self.tree(), fates)
     }
 
-    /// Moves and rewrites in memory and looks whether every reference still leads where it led. What a lost one needs stays,
-    /// until none is lost.
+    /// Moves and rewrites in memory and looks whether every reference still leads where it led. What a broken one needs
+    /// stays, until none is broken.
     fn try_out(&mut self) -> Result<Rewrites> {
         for _ in 0..TRIALS {
             let moves = self.moves();
             let rewrites = references::rewrite(self.tree(), &self.scan.references, &moves)?;
-            if moves.is_empty() {
+            let losses = trial::losses(self.tree(), &self.scan.references, &moves, &rewrites)?;
+            let lost: Vec<&Reference> =
+                losses.iter().filter(|loss| loss.matters()).map(|loss| loss.reference).collect();
+            if !self.mend(&lost, &moves) {
                 return Ok(rewrites);
             }
-            let lost = lost(self.scan, &moves, &rewrites)?;
-            if lost.is_empty() {
-                return Ok(rewrites);
-            }
-            self.pin(&lost);
         }
         // What still breaks after that is told by `apply`'s own trial, which refuses.
         references::rewrite(self.tree(), &self.scan.references, &self.moves())
     }
 
-    /// What a lost reference leads to stays; where that stays already, or everything in it, the file that refers to it.
-    fn pin(&mut self, lost: &[Lost]) {
-        let tree = &self.scan.tree;
-        let places: HashSet<(FileId, usize)> = lost.iter().map(|lost| (lost.file, lost.span.start)).collect();
-        let mut pinned: Vec<(FileId, String)> = Vec::new();
-        for reference in &self.scan.references {
+    /// Files that a pattern finds go one way, that of most of them. Any other target of a broken reference stays; where it
+    /// stays already, the file that refers to it.
+    fn mend(&mut self, lost: &[&Reference], moves: &Moves) -> bool {
+        let mut changes: Vec<(FileId, Act, String)> = Vec::new();
+        for reference in lost {
             let Outcome::Resolved(target) = &reference.outcome else { continue };
-            if !places.contains(&(reference.file, reference.span.start)) {
-                continue;
-            }
+            let tree = self.tree();
             let text = crate::path::shown(&reference.text);
+            let place = format!("{}:{}", tree.path(reference.file), reference.line);
             let targets: Vec<FileId> = match target {
                 Target::File(path) => tree.get(path).into_iter().collect(),
                 Target::Folder(folder) => tree.below(folder).filter(|id| tree.entry(*id).is_whole()).collect(),
                 Target::Files(files) => files.iter().filter_map(|path| tree.get(path)).collect(),
             };
+            if let (Target::Files(files), Some(way)) = (target, self.way_of_most(target, moves)) {
+                let because = format!("`{place}` takes it with others by `{text}`");
+                let strays = targets.iter().zip(files).filter(|(_, path)| {
+                    moves.is_dropped(path) || moves.after(path).parent().as_ref() != Some(&way.folder)
+                });
+                let strays: Vec<(FileId, Act, String)> =
+                    strays.map(|(id, path)| (*id, way.act(path, &self.folders.into), because.clone())).collect();
+                changes.extend(strays);
+                continue;
+            }
             let moving: Vec<FileId> = targets.into_iter().filter(|id| self.is_moving(*id)).collect();
             if moving.is_empty() {
-                pinned.push((
-                    reference.file,
-                    format!("what it calls `{text}` in line {} cannot be rewritten", reference.line),
-                ));
+                let because = format!("what it calls `{text}` in line {} cannot be rewritten", reference.line);
+                changes.push((reference.file, Act::Keep, because));
             }
-            let because = format!(
-                "`{}:{}` calls it `{text}`, which cannot be rewritten",
-                tree.path(reference.file),
-                reference.line
-            );
-            pinned.extend(moving.into_iter().map(|id| (id, because.clone())));
+            let because = format!("`{place}` calls it `{text}`, which cannot be rewritten");
+            changes.extend(moving.into_iter().map(|id| (id, Act::Keep, because.clone())));
         }
-        for (id, because) in pinned {
-            if let Some(decision) = self.decided.get_mut(&id) {
-                decision.act = Act::Keep;
-                decision.because = because;
+        let mut has_changed = false;
+        for (id, act, because) in changes {
+            if let Some(decision) = self.decided.get_mut(&id).filter(|decision| decision.act != act) {
+                *decision = Decision { act, because, ..decision.clone() };
+                has_changed = true;
             }
         }
+        has_changed
+    }
+
+    /// Where most of the files of a pattern go.
+    fn way_of_most(&self, target: &Target, moves: &Moves) -> Option<Way> {
+        let Target::Files(files) = target else { return None };
+        let mut counts: BTreeMap<RelPath, usize> = BTreeMap::new();
+        for path in files.iter().filter(|path| !moves.is_dropped(path)) {
+            *counts.entry(moves.after(path).parent()?).or_default() += 1;
+        }
+        let (folder, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        let is_archive =
+            folder.below(&self.folders.into).is_some_and(|below| below.parts().next() == Some(b"_archive"));
+        Some(Way { is_here: files.first()?.parent().as_ref() == Some(&folder), folder, is_archive })
     }
     fn is_moving(&self, id: FileId) -> bool {
         self.decided.get(&id).is_some_and(|decision| !matches!(decision.act, Act::Keep | Act::Decide))
@@ -395,22 +411,19 @@ fn fold(folder: RelPath, kept: &[&Item]) -> Item {
     Item { path: folder, is_folder: true, act: Act::Keep, class, confidence, because, print, by_hand: false, line: 0 }
 }
 
-/// References that would be lost by the moves with these edits.
-pub fn lost(scan: &Scan, moves: &Moves, rewrites: &Rewrites) -> Result<Vec<Lost>> {
-    let after = scan.tree.after(moves, written(scan, moves, rewrites)?);
-    let references_after = references::find(&after)?;
-    Ok(references::compare((&scan.tree, &scan.references), (&after, &references_after), moves, &rewrites.edits))
+/// A folder, relative to the root, where files go together.
+struct Way {
+    folder: RelPath,
+    is_here: bool,
+    is_archive: bool,
 }
 
-/// The new content of every file that is rewritten, by its path after.
-pub fn written(scan: &Scan, moves: &Moves, rewrites: &Rewrites) -> Result<Vec<(RelPath, Vec<u8>)>> {
-    let by_file = rewrites.edits.chunk_by(|a, b| a.file == b.file);
-    by_file
-        .map(|edits| {
-            let id = edits[0].file;
-            let content = scan.tree.content(id)?;
-            let edits: Vec<&references::Edit> = edits.iter().collect();
-            Ok((moves.after(scan.tree.path(id)), references::apply(&content, &edits)))
-        })
-        .collect()
+impl Way {
+    fn act(&self, path: &RelPath, into: &RelPath) -> Act {
+        match self.folder.join(path.name()).below(into) {
+            Some(to) if self.is_archive => Act::Archive(to),
+            Some(to) if !self.is_here => Act::Move(to),
+            _ => Act::Keep,
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub mod file;
 mod make;
 mod place;
 pub mod rules;
+pub mod trial;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
 use crate::tree::{Digest, Entry, FileId, Git, Kind, Tree};
 
-pub use make::make;
+pub use make::{Made, make};
 
 /// How a plan is made.
 #[derive(Clone, Debug)]

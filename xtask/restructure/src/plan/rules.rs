@@ -173,8 +173,8 @@ mod tests {
             parse("- {match: a, action: mvoe}\n- {match: a, to: ../x}\n- {to: x}\n- {match: a, action: archive}\n");
         expect_test::expect![[r#"
             [
-                "restructure.yaml:1:21: error: `mvoe` is not known here",
-                "restructure.yaml:2:17: error: `../x` is no path below the target",
+                "restructure.yaml:1:22: error: `mvoe` is not known here",
+                "restructure.yaml:2:18: error: `../x` is no path below the target",
                 "restructure.yaml:2:3: error: the rule says neither `to` nor `action: keep`",
                 "restructure.yaml:3:3: error: the key `match` is missing in a rule",
                 "restructure.yaml:4:3: error: the rule says neither `to` nor `action: keep`",
