@@ -35,7 +35,8 @@ pub struct Made {
 /// So often the trial is repeated with more files staying where they are.
 const TRIALS: usize = 12;
 
-pub fn make(scan: &Scan, options: &Options, rules: &[Rule]) -> Result<Made> {
+/// `hand` are entries of an older plan that somebody changed: they stay as they are.
+pub fn make(scan: &Scan, options: &Options, rules: &[Rule], hand: &[Item]) -> Result<Made> {
     let study = scan.study();
     let known =
         Known { tree: &scan.tree, facts: &scan.facts, looks: &study.looks, uses: &study.uses, units: &study.units };
@@ -49,6 +50,7 @@ pub fn make(scan: &Scan, options: &Options, rules: &[Rule]) -> Result<Made> {
         decided: HashMap::new(),
         copies: HashMap::new(),
     };
+    maker.take_over(hand);
     maker.apply_rules(rules);
     maker.decide_copies();
     maker.place();
@@ -67,6 +69,7 @@ struct Decision {
     class: Class,
     confidence: f32,
     because: String,
+    by_hand: bool,
 }
 
 struct Maker<'a> {
@@ -85,15 +88,19 @@ impl Maker<'_> {
     }
     /// Entries of the folder that a plan decides about, with their paths below it.
     fn subjects(&self) -> Vec<(FileId, RelPath)> {
-        let tree = self.tree();
-        let is_subject = |id: &FileId| tree.entry(*id).is_whole() && tree.entry(*id).is_given;
-        tree.below(&self.folders.from)
-            .filter(is_subject)
-            .filter_map(|id| Some((id, tree.path(id).below(&self.folders.from)?)))
-            .collect()
+        super::subjects(self.tree(), &self.folders.from)
     }
     fn is_in_place(&self) -> bool {
         self.folders.from == self.folders.into
+    }
+
+    fn take_over(&mut self, hand: &[Item]) {
+        for item in hand {
+            if let Some(id) = self.tree().get(&self.folders.from.append(&item.path)) {
+                let Item { act, class, confidence, because, .. } = item.clone();
+                self.decided.insert(id, Decision { act, class, confidence, because, by_hand: true });
+            }
+        }
     }
 
     fn apply_rules(&mut self, rules: &[Rule]) {
@@ -104,7 +111,7 @@ impl Maker<'_> {
             let Some((rule, pattern)) = rules.iter().find_map(|rule| Some((rule, rule.matched(&path)?))) else {
                 continue;
             };
-            if self.tree().entry(id).closed.is_some() {
+            if self.tree().entry(id).closed.is_some() || self.decided.contains_key(&id) {
                 continue;
             }
             let act = match (&rule.action, rule.target(pattern, &path)) {
@@ -115,7 +122,7 @@ impl Maker<'_> {
             };
             let guessed = self.verdicts[id.index()].as_ref().map(|verdict| verdict.class);
             let class = rule.class.or(guessed).unwrap_or(Class::Utilities);
-            self.decided.insert(id, Decision { act, class, confidence: 1.0, because: rule.because() });
+            self.decided.insert(id, Decision { act, class, confidence: 1.0, because: rule.because(), by_hand: false });
         }
     }
 
@@ -134,7 +141,10 @@ impl Maker<'_> {
                 let Copy::Goes { kept, because } = copy else { return None };
                 let of = tree.path(*kept).below(&self.folders.from)?;
                 let class = self.verdicts[kept.index()].as_ref().map_or(Class::Utilities, |verdict| verdict.class);
-                Some((*id, Decision { act: Act::Drop(of), class, confidence: 1.0, because: because.clone() }))
+                Some((
+                    *id,
+                    Decision { act: Act::Drop(of), class, confidence: 1.0, because: because.clone(), by_hand: false },
+                ))
             })
             .collect();
         self.decided.extend(decided);
@@ -165,7 +175,7 @@ impl Maker<'_> {
                 None => {
                     let act = if verdict.role == Role::Unknown { Act::Decide } else { Act::Keep };
                     let Verdict { class, confidence, because, .. } = verdict;
-                    self.decided.insert(id, Decision { act, class, confidence, because });
+                    self.decided.insert(id, Decision { act, class, confidence, because, by_hand: false });
                 }
             }
         }
@@ -186,6 +196,7 @@ impl Maker<'_> {
                 if is_here || (by_target[&short] == 1 && is_free(&short)) { short } else { spot.unmistakable() };
             let decision = if self.is_in_place() && target == path {
                 Decision {
+                    by_hand: false,
                     act: Act::Keep,
                     class,
                     confidence,
@@ -193,10 +204,10 @@ impl Maker<'_> {
                 }
             } else if !is_free(&target) {
                 let because = format!("{because}; its place `{target}` is taken by another file");
-                Decision { act: Act::Decide, class, confidence: 0.0, because }
+                Decision { act: Act::Decide, class, confidence: 0.0, because, by_hand: false }
             } else {
                 let act = if spot.is_archive { Act::Archive(target) } else { Act::Move(target) };
-                Decision { act, class, confidence, because }
+                Decision { act, class, confidence, because, by_hand: false }
             };
             self.decided.insert(id, decision);
         }
@@ -301,7 +312,9 @@ impl Maker<'_> {
         }
         let mut has_changed = false;
         for (id, act, because) in changes {
-            if let Some(decision) = self.decided.get_mut(&id).filter(|decision| decision.act != act) {
+            if let Some(decision) =
+                self.decided.get_mut(&id).filter(|decision| decision.act != act && !decision.by_hand)
+            {
                 *decision = Decision { act, because, ..decision.clone() };
                 has_changed = true;
             }
@@ -327,41 +340,26 @@ impl Maker<'_> {
 
     fn plan(&self) -> (Plan, BTreeMap<RelPath, Item>) {
         let mut decisions = BTreeMap::new();
-        let mut sum = Vec::new();
         for (id, path) in self.subjects() {
-            let print = stamp(self.tree(), id);
-            if let Some(print) = &print {
-                sum.extend_from_slice(path.bytes());
-                sum.push(0);
-                sum.extend_from_slice(print.as_bytes());
-                sum.push(b'\n');
-            }
             let decision = self.decided.get(&id).cloned().unwrap_or(Decision {
                 act: Act::Decide,
                 class: Class::Utilities,
                 confidence: 0.0,
                 because: "nothing says what it is for".to_owned(),
-            });
-            let Decision { act, class, confidence, because } = decision;
-            let item = Item {
-                path: path.clone(),
-                is_folder: self.tree().entry(id).kind == Kind::Folder,
-                act,
-                class,
-                confidence,
-                because,
-                print: print.unwrap_or_else(|| "ignored".to_owned()),
                 by_hand: false,
-                line: 0,
-            };
+            });
+            let Decision { act, class, confidence, because, by_hand } = decision;
+            let print = stamp(self.tree(), id).unwrap_or_else(|| "ignored".to_owned());
+            let is_folder = self.tree().entry(id).kind == Kind::Folder;
+            let item = Item { path: path.clone(), is_folder, act, class, confidence, because, print, by_hand, line: 0 };
             decisions.insert(path, item);
         }
         let items = self.folded(&decisions);
         let applications = decisions.values().filter(|item| item.class == Class::Application).count();
-        let readmes =
-            if applications * 2 > decisions.len() { Readmes::OutsideApplications } else { Readmes::EveryFolder };
-        let plan = Plan { options: self.options.clone(), readmes, digest: hash::sha256(&sum), items };
-        (plan, decisions)
+        let is_application = applications * 2 > decisions.len();
+        let readmes = if is_application { Readmes::OutsideApplications } else { Readmes::EveryFolder };
+        let digest = super::digest(self.tree(), &self.folders.from);
+        (Plan { options: self.options.clone(), readmes, digest, items }, decisions)
     }
 
     /// Folders in which everything is kept, as one line each.
@@ -390,13 +388,8 @@ impl Maker<'_> {
 }
 
 fn fold(folder: RelPath, kept: &[&Item]) -> Item {
-    let mut sum = Vec::new();
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for item in kept {
-        sum.extend_from_slice(item.path.bytes());
-        sum.push(0);
-        sum.extend_from_slice(item.print.as_bytes());
-        sum.push(b'\n');
         *reasons.entry(item.because.as_str()).or_default() += 1;
     }
     let (because, count) = reasons.into_iter().max_by_key(|(_, count)| *count).unwrap_or(("", 0));
@@ -407,7 +400,7 @@ fn fold(folder: RelPath, kept: &[&Item]) -> Item {
     };
     let class = kept.first().map_or(Class::Application, |item| item.class);
     let confidence = kept.iter().map(|item| item.confidence).fold(1.0, f32::min);
-    let print = hash::hex(&hash::digest(&sum)[..6]);
+    let print = super::print_of_folder(kept.iter().copied());
     Item { path: folder, is_folder: true, act: Act::Keep, class, confidence, because, print, by_hand: false, line: 0 }
 }
 

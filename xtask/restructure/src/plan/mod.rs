@@ -1,6 +1,7 @@
 //! The plan: for each file whether it is kept, moved, archived, dropped as a duplicate, or left for a person to decide, why,
 //! and how sure that is. A value that is written to a file, edited there, and carried out.
 
+pub mod check;
 mod copies;
 pub mod file;
 mod make;
@@ -130,32 +131,98 @@ impl Folders {
 }
 
 impl Plan {
-    /// The moves that carry it out, in the paths of the tree.
-    pub fn moves(&self, tree: &Tree) -> Moves {
-        let folders = Folders::of(tree, &self.options);
-        let fates = self.items.iter().filter_map(|item| {
-            let from = folders.from.append(&item.path);
-            match &item.act {
-                Act::Keep | Act::Decide => None,
-                Act::Move(to) | Act::Archive(to) => Some((from, Fate::At(folders.into.append(to)))),
-                Act::Drop(of) => Some((from, Fate::DroppedFor(folders.from.append(of)))),
-            }
-        });
-        Moves::new(tree, fates)
-    }
-    /// The entry that decides about a path: its own, or that of the folder above it.
+    /// The entry that decides about a path: its own, or that of the nearest folder above it.
     pub fn item(&self, path: &RelPath) -> Option<&Item> {
-        let at = |path: &RelPath, is_folder: bool| {
-            let found = self.items.binary_search_by(|item| item.path.cmp(path)).ok()?;
-            Some(&self.items[found]).filter(|item| item.is_folder == is_folder || !is_folder)
+        let at =
+            |path: &RelPath| self.items.binary_search_by(|item| item.path.cmp(path)).ok().map(|at| &self.items[at]);
+        at(path).or_else(|| path.ancestors().find_map(|folder| at(&folder).filter(|item| item.is_folder)))
+    }
+    /// The decision about every file of the tree. One that the plan does not name stays, and waits for a decision.
+    pub fn decisions(&self, tree: &Tree) -> BTreeMap<RelPath, Item> {
+        let folders = Folders::of(tree, &self.options);
+        let subjects = subjects(tree, &folders.from).into_iter();
+        subjects.map(|(id, path)| (path.clone(), self.decision(tree, id, path))).collect()
+    }
+    fn decision(&self, tree: &Tree, id: FileId, path: RelPath) -> Item {
+        let print = stamp(tree, id).unwrap_or_else(|| "ignored".to_owned());
+        let Some(item) = self.item(&path) else {
+            let because = "the plan has no entry for it".to_owned();
+            return Item {
+                path,
+                is_folder: false,
+                act: Act::Decide,
+                class: Class::Utilities,
+                confidence: 0.0,
+                because,
+                print,
+                by_hand: false,
+                line: 0,
+            };
         };
-        at(path, false).or_else(|| path.ancestors().find_map(|folder| at(&folder, true)))
+        let rest = path.below(&item.path).unwrap_or_default();
+        let act = match &item.act {
+            Act::Move(to) => Act::Move(to.append(&rest)),
+            Act::Archive(to) => Act::Archive(to.append(&rest)),
+            Act::Drop(of) => Act::Drop(of.append(&rest)),
+            // What a folder of the plan stands for is as the folder; closed folders never go anywhere.
+            stays => stays.clone(),
+        };
+        Item { path, act, print, is_folder: tree.entry(id).kind == Kind::Folder, ..item.clone() }
     }
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
-        let mut counts = BTreeMap::new();
-        self.items.iter().for_each(|item| *counts.entry(item.act.name()).or_default() += 1);
-        counts
+        count(self.items.iter())
     }
+}
+
+/// How many entries have each action.
+pub fn count<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    items.for_each(|item| *counts.entry(item.act.name()).or_default() += 1);
+    counts
+}
+
+/// The moves that carry decisions out, in the paths of the tree.
+pub fn moves(tree: &Tree, folders: &Folders, decisions: &BTreeMap<RelPath, Item>) -> Moves {
+    let fates = decisions.values().filter_map(|item| {
+        let from = folders.from.append(&item.path);
+        match &item.act {
+            Act::Keep | Act::Decide => None,
+            Act::Move(to) | Act::Archive(to) => Some((from, Fate::At(folders.into.append(to)))),
+            Act::Drop(of) => Some((from, Fate::DroppedFor(folders.from.append(of)))),
+        }
+    });
+    Moves::new(tree, fates)
+}
+
+/// Files, links and closed folders of the folder that a plan decides about, with their paths below it.
+pub fn subjects(tree: &Tree, from: &RelPath) -> Vec<(FileId, RelPath)> {
+    let is_subject = |id: &FileId| tree.entry(*id).is_whole() && tree.entry(*id).is_given;
+    tree.below(from).filter(is_subject).filter_map(|id| Some((id, tree.path(id).below(from)?))).collect()
+}
+
+/// A hash over everything that a plan must find again.
+pub fn digest(tree: &Tree, from: &RelPath) -> String {
+    let mut sum = Vec::new();
+    for (id, path) in subjects(tree, from) {
+        if let Some(print) = stamp(tree, id) {
+            add_print(&mut sum, &path, &print);
+        }
+    }
+    hash::sha256(&sum)
+}
+
+fn add_print(sum: &mut Vec<u8>, path: &RelPath, print: &str) {
+    sum.extend_from_slice(path.bytes());
+    sum.push(0);
+    sum.extend_from_slice(print.as_bytes());
+    sum.push(b'\n');
+}
+
+/// The print of a folder that stands for everything below it.
+pub fn print_of_folder<'a>(inside: impl Iterator<Item = &'a Item>) -> String {
+    let mut sum = Vec::new();
+    inside.for_each(|item| add_print(&mut sum, &item.path, &item.print));
+    hash::hex(&hash::digest(&sum)[..6])
 }
 
 /// A short form of a content's hash, as plans show it.
