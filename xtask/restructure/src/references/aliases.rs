@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::Target;
-use super::cache::Spoken;
 use super::modules;
 use super::read::{Language, json};
+use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::tree::Tree;
 
@@ -34,11 +34,14 @@ struct Declared {
 }
 
 impl Aliases {
-    pub fn of(tree: &Tree, said: &[Spoken]) -> Aliases {
+    pub fn of(tree: &Tree) -> Aliases {
         let mut declared: HashMap<RelPath, Declared> = HashMap::new();
-        for (id, ..) in said.iter().filter(|(_, language, _)| *language == Language::Tsconfig) {
-            let path = tree.path(*id);
-            let Ok(text) = tree.content(*id) else { continue };
+        for id in tree.sources() {
+            let path = tree.path(id);
+            if Language::by_name(path) != Some(Language::Tsconfig) {
+                continue;
+            }
+            let Ok(text) = tree.content(id) else { continue };
             declared.insert(path.clone(), read(&text, &path.parent().unwrap_or_default(), tree));
         }
         let mut configurations = Vec::new();
@@ -52,6 +55,15 @@ impl Aliases {
         // The nearest one holds.
         configurations.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.bytes().len()));
         Aliases { configurations }
+    }
+
+    /// True when the configuration that holds for a folder will hold for another one as well, once all has moved.
+    pub fn follow(&self, moves: &Moves, own: &RelPath, own_after: &RelPath) -> bool {
+        let holds = self.configurations.iter().find(|(folder, _)| own.is_within(folder));
+        holds.is_some_and(|(folder, _)| {
+            let names: [&[u8]; 2] = [b"tsconfig.json", b"jsconfig.json"];
+            names.iter().any(|name| own_after.is_within(&moves.after(&folder.join(name)).parent().unwrap_or_default()))
+        })
     }
 
     /// Where a name leads: the folder that its end is read from, how many letters stand before that end, the target.

@@ -67,7 +67,9 @@ pub fn compare(
                 (Outcome::Resolved(Target::Files(now)), Target::Files(files)) => {
                     files.iter().all(|file| now.contains(&moves.after(file)) || before.0.is_folder(file))
                 }
-                (Outcome::Ambiguous(targets), Target::File(_)) => targets.contains(&Target::File(wanted.clone())),
+                (Outcome::Ambiguous(targets), _) => {
+                    targets.contains(&Target::File(wanted.clone())) || targets.contains(&Target::Folder(wanted.clone()))
+                }
                 _ => false,
             };
             if let Outcome::Resolved(target) = outcome {

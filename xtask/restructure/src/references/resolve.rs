@@ -134,7 +134,7 @@ fn is_sample(part: &[u8]) -> bool {
 
 pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     let mut runtime = Runtime::of(tree);
-    let aliases = Aliases::of(tree, &said);
+    let aliases = Aliases::of(tree);
     let mut files: Vec<File> = said
         .into_iter()
         .map(|(id, _, said)| File { id, places: Places::of(tree, tree.path(id)), found: Vec::new(), said })
@@ -394,12 +394,12 @@ impl Resolver<'_> {
         found
     }
 
-    /// A bundle holds the modules that its parts import: where many imports lead nowhere and none somewhere, that is one.
+    /// A bundle holds the modules that its parts import: where many imports lead nowhere and few somewhere, that is one.
     fn forgive_bundles(&self, found: &mut [Found]) {
         let is_module = |index: &usize| self.file.said.mentions[*index].form == Form::Module;
         let modules: Vec<usize> = (0..found.len()).filter(is_module).collect();
         let broken = modules.iter().filter(|index| matches!(found[**index], Found::Broken)).count();
-        if broken >= MANY_IMPORTS && broken * 10 >= modules.len() * 9 {
+        if broken >= MANY_IMPORTS && broken * 2 >= modules.len() {
             modules.into_iter().for_each(|index| found[index] = Found::External);
         }
     }
@@ -634,7 +634,7 @@ impl Resolver<'_> {
                         && bytes::find(path, b"/", 0) < Some(path.len() - 1)
             }
             Weight::Likely if is_folder && mention.kind == super::Kind::Argument => {
-                path.contains(&b'/') || path.starts_with(b".")
+                path.contains(&b'/') || path.starts_with(b".") || mention.spelling.joins
             }
             _ => true,
         };

@@ -4,11 +4,13 @@
 //! from to the target. Where a folder went several ways, what is used through it decides; where nothing decides, the
 //! place is listed and left.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use anyhow::Result;
 
+use super::aliases::Aliases;
 use super::mention::{Anchor, Form, Weight};
 use super::resolve::Reading;
 use super::spelling::{Change, Inner};
@@ -54,7 +56,8 @@ pub fn rewrite(before: &Tree, references: &[Reference], moves: &Moves) -> Result
         return Ok(rewrites);
     }
     let after = before.after(moves, []);
-    let world = World { before, after: &after, moves, folders: std::cell::RefCell::new(HashMap::new()) };
+    let world =
+        World { before, after: &after, moves, aliases: Aliases::of(before), folders: RefCell::new(HashMap::new()) };
     for references in references.chunk_by(|a, b| a.file == b.file) {
         if !moves.is_dropped(before.path(references[0].file)) {
             Rewriter::new(&world, references).write(&mut rewrites)?;
@@ -80,7 +83,8 @@ struct World<'a> {
     before: &'a Tree,
     after: &'a Tree,
     moves: &'a Moves,
-    folders: std::cell::RefCell<HashMap<RelPath, RelPath>>,
+    aliases: Aliases,
+    folders: RefCell<HashMap<RelPath, RelPath>>,
 }
 
 impl World<'_> {
@@ -391,11 +395,13 @@ impl<'a> Rewriter<'a> {
                     self.unclear.insert(index, "the file leaves the folder that its modules are looked up in");
                     return None;
                 }
-                if self.leads_to(mention.form, &base, &reference.text[reading.skip..], &wanted) {
+                let holds = mention.form != Form::Alias
+                    || self.world.aliases.follow(self.world.moves, &self.own_before, &self.own_after);
+                if holds && self.leads_to(mention.form, &base, &reference.text[reading.skip..], &wanted) {
                     return None;
                 }
                 // What leads through a link to where it went does so by another path: only a moved one is followed.
-                if wanted == *path && base == reading.base {
+                if holds && wanted == *path && base == reading.base {
                     return None;
                 }
                 let mut text = self.spelled(reference, reading, &base, path, &wanted);
@@ -450,7 +456,8 @@ impl<'a> Rewriter<'a> {
             way = self.shortened(mention.form, way, reading, text, path, wanted, base);
         }
         if mention.form == Form::Alias {
-            if !way.starts_with(b"..") && reading.skip < reference.text.len() {
+            let holds = self.world.aliases.follow(self.world.moves, &self.own_before, &self.own_after);
+            if holds && !way.starts_with(b"..") && reading.skip < reference.text.len() {
                 return Some([&reference.text[..reading.skip], way.as_slice()].concat());
             }
             // Out of what the alias stands for: by a path of its own.
@@ -482,6 +489,8 @@ impl<'a> Rewriter<'a> {
         let has_dot = mention.text.starts_with(b"./")
             || mention.spelling.needs_dot
             || way.starts_with(b"-")
+            // Without a slash nobody would take it for a path any more.
+            || reference.text.contains(&b'/') && !way.contains(&b'/') && is_told_by_slash(reference.kind)
             || mention.text.starts_with(b"../") && self.likes_dots(reference.kind);
         let is_relative = way.starts_with(b"../") || way == b".." || way == b"." || way.starts_with(b"./");
         if has_dot && !is_relative && !mention.spelling.joins {
@@ -595,6 +604,11 @@ impl<'a> Rewriter<'a> {
         }
         Some((way, from, to))
     }
+}
+
+/// Kinds of words that are paths because they have a slash.
+fn is_told_by_slash(kind: Kind) -> bool {
+    matches!(kind, Kind::Setting | Kind::Prose | Kind::CodeSpan | Kind::Argument | Kind::Variable)
 }
 
 impl World<'_> {

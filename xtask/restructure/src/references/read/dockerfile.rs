@@ -92,8 +92,9 @@ fn copy(source: &Source, range: Range<usize>, said: &mut Said) {
     for word in sources {
         let is_quoted = text[word.start] == b'"' && word.len() > 2;
         let word = if is_quoted { word.start + 1..word.end - 1 } else { word.clone() };
-        let quote = if is_quoted { Quote::Double } else { Quote::None };
-        one(source, word, Inner::Shell(quote, quote), said);
+        // A blank can be written in quotes only.
+        let inner = if is_quoted { Inner::Shell(Quote::Double, Quote::Double) } else { Inner::Word };
+        one(source, word, inner, said);
     }
 }
 

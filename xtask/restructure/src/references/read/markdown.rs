@@ -276,7 +276,7 @@ pub(crate) fn target(source: &Source, range: Range<usize>, kind: Kind, inner: In
     }
     // Without an ending and a slash it may be a word that stands for something: `[text](url)`.
     let is_certain = !is_rooted
-        && (path.contains(&b'/') || bytes::extension(&path).is_some())
+        && (path.contains(&b'/') || bytes::extension(&path).is_some_and(is_ending))
         && !bytes::contains(&path, b"path/to")
         && !bytes::contains(&path, b"...")
         && !is_page_elsewhere(&path);
@@ -284,6 +284,11 @@ pub(crate) fn target(source: &Source, range: Range<usize>, kind: Kind, inner: In
     let base = if is_rooted { Anchor::Root } else { Anchor::Own };
     let mention = Mention::new(kind, range, path, base).weight(weight).form(Form::Page).spelled(Spelling::of(inner));
     said.push(source, mention);
+}
+
+/// True for what files end with; `Class.method` is none.
+fn is_ending(ending: &[u8]) -> bool {
+    ending.len() <= 5 && ending.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// A host without its scheme, or a page of the place where the repository is kept: `../../issues`.

@@ -78,6 +78,10 @@ fn with_variable(
 pub(crate) fn unmistakable(source: &Source, scalar: &Scalar, bases: &[Anchor], said: &mut Said) {
     let text = &source.bytes[scalar.range.clone()];
     if scalar.style == Style::Block || text.contains(&b' ') || text.contains(&b'\n') {
+        // A command, a sentence, or a path with blanks.
+        if scalar.style != Style::Block && text.contains(&b'/') && bytes::extension(text).is_some() {
+            path_in(&scalar.source(source), Kind::Setting, bases, Weight::Word, said);
+        }
         if text.contains(&b'/') && scalar.range.len() < 20_000 {
             super::words::read_prose(source, scalar.range.clone(), said);
         }

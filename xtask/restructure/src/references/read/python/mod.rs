@@ -32,7 +32,10 @@ pub(crate) fn read(source: &Source, said: &mut Said) {
             }
             What::Name if is_statement => match &source.bytes[token.span.clone()] {
                 b"import" => at = imports(source, &tokens, at + 1, paths.said),
-                b"from" => at = from_import(source, &tokens, at + 1, paths.said),
+                b"from" => {
+                    let is_tried = is_tried(source, &tokens[..at]);
+                    at = from_import(source, &tokens, at + 1, is_tried, paths.said);
+                }
                 _ => at = paths.statement(at),
             },
             _ => at = paths.expression(at),
@@ -86,8 +89,15 @@ fn imports(source: &Source, tokens: &[Token], mut at: usize, said: &mut Said) ->
     at
 }
 
+/// True behind `try:`, where it may fail.
+fn is_tried(source: &Source, before: &[Token]) -> bool {
+    let mut words = before.iter().rev().filter(|token| !matches!(token.what, What::Line | What::Comment));
+    words.next().is_some_and(|token| token.is(source, b":"))
+        && words.next().is_some_and(|token| token.is(source, b"try"))
+}
+
 /// `from ..a.b import c, d`
-fn from_import(source: &Source, tokens: &[Token], mut at: usize, said: &mut Said) -> usize {
+fn from_import(source: &Source, tokens: &[Token], mut at: usize, is_tried: bool, said: &mut Said) -> usize {
     let start = tokens.get(at).map_or(0, |token| token.span.start);
     let mut dots = 0;
     while let Some(token) = tokens.get(at).filter(|token| token.what == What::Sign) {
@@ -128,7 +138,7 @@ fn from_import(source: &Source, tokens: &[Token], mut at: usize, said: &mut Said
             path = b".".to_vec();
         }
         let is_made = name.ends_with(b"version");
-        let weight = if name.is_empty() || is_made { Weight::Likely } else { Weight::Sure };
+        let weight = if name.is_empty() || is_made || is_tried { Weight::Likely } else { Weight::Sure };
         let mention = Mention::new(Kind::Import, span, path, Anchor::Own).form(Form::Dotted).weight(weight);
         said.push(source, mention.spelled(Spelling::of(Inner::RelativeDotted)))
     };

@@ -366,7 +366,7 @@ impl Shell<'_> {
             }
             b"git" => self.git(arguments),
             b"test" | b"[" => self.test(arguments),
-            b"bash" | b"sh" | b"zsh" | b"dash" | b"ksh" | b"ash" => self.interpreter(arguments, b"c", b"oO"),
+            b"bash" | b"sh" | b"zsh" | b"dash" | b"ksh" | b"ash" => self.interpreter(arguments, true, b"c", b"oO"),
             b"python" | b"python2" | b"python3" | b"pypy" | b"pypy3" => self.python(arguments),
             b"node" | b"nodejs" | b"tsx" | b"ts-node" | b"ts-node-esm" | b"deno" | b"nodemon" | b"babel-node" => {
                 let skip = usize::from(
@@ -374,11 +374,11 @@ impl Shell<'_> {
                         .first()
                         .is_some_and(|word| matches!(word.literal().as_deref(), Some(b"watch" | b"run" | b"test"))),
                 );
-                self.interpreter(&arguments[skip..], b"ep", b"rC");
+                self.interpreter(&arguments[skip..], false, b"ep", b"rC");
             }
             b"ruby" | b"perl" | b"php" | b"lua" | b"Rscript" | b"bats" | b"pwsh" | b"powershell" | b"osascript"
             | b"expect" => {
-                self.interpreter(arguments, b"er", b"I");
+                self.interpreter(arguments, false, b"er", b"I");
             }
             b"docker" | b"podman" | b"nerdctl" | b"buildah" => self.docker(arguments),
             b"docker-compose" | b"podman-compose" => self.compose(arguments),
@@ -572,7 +572,7 @@ impl Shell<'_> {
     }
 
     /// `bash x.sh`, `node x.js`: options, then the program.
-    fn interpreter(&mut self, arguments: &[Word], code: &[u8], valued: &[u8]) {
+    fn interpreter(&mut self, arguments: &[Word], is_shell: bool, code: &[u8], valued: &[u8]) {
         let mut rest = arguments;
         while let Some((word, next)) = rest.split_first() {
             let text = word.literal();
@@ -585,7 +585,7 @@ impl Shell<'_> {
                         || matches!(option, b"--eval" | b"--print")
                     {
                         if let Some(script) = next.first() {
-                            if code == b"c" {
+                            if is_shell {
                                 self.nested_text(script);
                             }
                             return self.arguments(&next[1..]);
@@ -631,7 +631,7 @@ impl Shell<'_> {
                 return self.arguments(&arguments[index + 2..]);
             }
         }
-        self.interpreter(arguments, b"c", b"WX");
+        self.interpreter(arguments, false, b"c", b"WX");
     }
 
     fn python_module(&mut self, word: &Word) {
@@ -920,10 +920,13 @@ impl Shell<'_> {
                 continue;
             }
             let path = draft.path();
-            if !draft.is_joined() && bytes::is_host(&path) {
+            let is_elsewhere = bytes::is_host(&path) || path.starts_with(b"@") || bytes::contains(&path, b"://");
+            if !draft.is_joined() && is_elsewhere {
                 continue;
             }
-            let is_certain = draft.is_joined() || path.contains(&b'/') || bytes::is_program(&path);
+            // A name alone is looked up in PATH when it is sourced.
+            let is_certain =
+                draft.is_joined() || path.contains(&b'/') || bytes::is_program(&path) && kind != Kind::Source;
             let weight =
                 if is_certain && !draft.has_pattern() && !self.said.fetches { self.sure() } else { Weight::Likely };
             let index = self.mention(draft, kind, weight);

@@ -138,6 +138,11 @@ impl Shell<'_> {
 
     /// The paths that a word may spell: more than one when a variable in it has more than one value.
     pub(super) fn drafts(&mut self, word: &Word, units: &[Unit]) -> Vec<Draft> {
+        // `./$DIR/x` is read like `$DIR/x`.
+        let is_value = |unit: Option<&Unit>| matches!(unit.map(|unit| unit.what), Some(What::Value(_)));
+        let has_dot =
+            units.first().and_then(Unit::byte) == Some(b'.') && units.get(1).and_then(Unit::byte) == Some(b'/');
+        let units = if has_dot && is_value(units.get(2)) { &units[2..] } else { units };
         let Some(first) = units.first() else { return Vec::new() };
         let start = Draft {
             bases: self.cwd.clone(),
