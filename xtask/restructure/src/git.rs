@@ -8,6 +8,7 @@ use base::ui::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::path::RelPath;
+use crate::tree::{FileId, Tree};
 
 /// A repository as far as one folder of it is concerned. Paths are relative to its top.
 #[derive(Debug, Default)]
@@ -56,7 +57,9 @@ pub fn top(folder: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
 /// git in a folder, as one asks a repository that may be anybody's: nothing is written, and no program that its
 /// configuration names is run.
 pub fn git(folder: &Utf8Path) -> Cmd {
-    Cmd::new("git").args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotepath=off"]).dir(folder)
+    let cmd = Cmd::new("git").args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotepath=off"]);
+    // Set where this runs below a hook, for another repository than the one that is asked.
+    cmd.dir(folder).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE")
 }
 
 impl Repository {
@@ -102,6 +105,36 @@ impl Repository {
     }
 }
 
+/// Where the repository's top is in a tree.
+pub fn top_in(tree: &Tree, repository: &Repository) -> RelPath {
+    RelPath::new(repository.top.strip_prefix(tree.root()).map_or("", Utf8Path::as_str)).unwrap_or_default()
+}
+
+/// When each of some files was last changed, in seconds since 1970, as far as the last commits tell.
+pub fn ages(repository: &Repository, tree: &Tree, files: &[FileId]) -> HashMap<RelPath, i64> {
+    /// Older commits say little about which of two copies is alive.
+    const COMMITS: &str = "5000";
+    let here = top_in(tree, repository);
+    let mut wanted: HashSet<RelPath> = files.iter().filter_map(|id| tree.path(*id).below(&here)).collect();
+    let mut ages = HashMap::new();
+    if wanted.is_empty() {
+        return ages;
+    }
+    let log = ["log", "-z", "--no-renames", "--name-only", "--format=%x01%ct", "--max-count", COMMITS];
+    let Ok(log) = answer(&git(&repository.top).args(log)) else { return ages };
+    let mut time = 0;
+    for record in log.split(|byte| *byte == 0) {
+        // A commit's time stands before its first file, behind a mark that no path begins with.
+        let record = record.strip_prefix(b"\n").unwrap_or(record);
+        if let Some(seconds) = record.strip_prefix(b"\x01") {
+            time = String::from_utf8_lossy(seconds).trim().parse().unwrap_or(0);
+        } else if let Some(path) = RelPath::new(record).filter(|path| wanted.remove(path)) {
+            ages.insert(here.append(&path), time);
+        }
+    }
+    ages
+}
+
 fn status(top: &Utf8Path, folders: &[RelPath]) -> Result<Vec<u8>> {
     let mut cmd = git(top).args(["status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignored=matching"]);
     cmd = cmd.args(["--ignore-submodules=dirty", "--no-renames", "--"]);
@@ -116,7 +149,8 @@ fn status(top: &Utf8Path, folders: &[RelPath]) -> Result<Vec<u8>> {
     answer(&cmd)
 }
 
-fn answer(cmd: &Cmd) -> Result<Vec<u8>> {
+/// What git answered, or its own words for why it did not.
+pub fn answer(cmd: &Cmd) -> Result<Vec<u8>> {
     let output = cmd.ask_bytes()?;
     if !output.status.success() {
         let says = String::from_utf8_lossy(&output.stderr).into_owned();

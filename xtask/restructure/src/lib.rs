@@ -1,10 +1,22 @@
 //! An old operations folder into this layout, provably: what is there, what refers to what, where each file belongs.
 
+pub mod apply;
+pub mod classify;
+pub mod duplicates;
+pub mod facts;
 pub mod git;
+pub mod journal;
+pub mod language;
 pub mod moves;
 pub mod path;
+pub mod plan;
 pub mod references;
+pub mod scan;
+pub mod secrets;
+pub mod tasks;
+pub mod tell;
 pub mod tree;
+pub mod undo;
 
 pub use moves::{Fate, Moves};
 pub use path::RelPath;

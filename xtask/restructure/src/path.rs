@@ -118,6 +118,11 @@ impl RelPath {
 
 /// What [`RelPath`]'s Display shows, read back. None where it is no such text or no proper path.
 pub fn from_shown(text: &str) -> Option<RelPath> {
+    RelPath::new(bytes_of(text)?)
+}
+
+/// What [`shown`] shows, read back.
+pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -138,7 +143,12 @@ pub fn from_shown(text: &str) -> Option<RelPath> {
             }
         }
     }
-    RelPath::new(bytes)
+    Some(bytes)
+}
+
+/// Any bytes as a path shows them.
+pub fn shown(bytes: &[u8]) -> String {
+    RelPath(bytes.to_vec()).to_string()
 }
 
 /// As people read it: bytes that are no printable UTF-8 are shown as `\xNN`, control characters too, `\` doubled where it

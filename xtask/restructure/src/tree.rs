@@ -115,7 +115,11 @@ impl Tree {
     /// Reads the given folders. The root is the top of their repository, or the nearest folder that holds them all; what
     /// of the repository lies outside the given folders is listed by name.
     pub fn read(given: &[&Utf8Path]) -> Result<Tree> {
-        read::tree(given)
+        read::tree(given, &[])
+    }
+    /// The same without some files, which lie in the folders but are none of their content.
+    pub fn read_without(given: &[&Utf8Path], state: &[&Utf8Path]) -> Result<Tree> {
+        read::tree(given, state)
     }
 
     /// `entries` in any order.
@@ -210,6 +214,15 @@ impl Tree {
         }
         let mut bytes = Vec::with_capacity(usize::try_from(self.entry(id).size).unwrap_or(0).saturating_add(1));
         self.open(id)?.read_to_end(&mut bytes).with_context(|| self.unreadable(id))?;
+        Ok(Cow::Owned(bytes))
+    }
+    /// The first bytes of a file, at most so many.
+    pub fn head(&self, id: FileId, most: usize) -> Result<Cow<'_, [u8]>> {
+        if let Some(Content::Bytes(bytes)) = self.content.get(&id) {
+            return Ok(Cow::Borrowed(&bytes[..bytes.len().min(most)]));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(self.entry(id).size).unwrap_or(most).min(most) + 1);
+        self.open(id)?.take(most as u64).read_to_end(&mut bytes).with_context(|| self.unreadable(id))?;
         Ok(Cow::Owned(bytes))
     }
     /// A file whose bytes are on disk, opened without following a link.

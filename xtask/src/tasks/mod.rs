@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod health;
 pub mod migrate;
 pub mod overview;
+pub mod restructure;
 pub mod services;
 pub mod setup;
 pub mod test;

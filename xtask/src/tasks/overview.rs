@@ -18,7 +18,7 @@ use crate::workspace::{Workspace, entries};
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("every day", &["setup", "services", "health", "test", "build"]),
     ("database", &["migrate", "db"]),
-    ("configuration and machine", &["config", "doctor", "clean", "completions"]),
+    ("configuration and machine", &["config", "doctor", "restructure", "clean", "completions"]),
     ("automation", &["ci", "overview"]),
 ];
 

@@ -9,7 +9,7 @@ mod aliases;
 mod bytes;
 mod cache;
 mod compare;
-mod glob;
+pub(crate) mod glob;
 mod mention;
 mod modules;
 mod read;

@@ -15,7 +15,7 @@ use super::{Closed, Entry, Git, Kind, Tree};
 use crate::git::{self, Repository};
 use crate::path::RelPath;
 
-pub(super) fn tree(given: &[&Utf8Path]) -> Result<Tree> {
+pub(super) fn tree(given: &[&Utf8Path], state: &[&Utf8Path]) -> Result<Tree> {
     let mut folders: Vec<Utf8PathBuf> = Vec::new();
     for folder in given {
         folders.push(canonical(folder)?);
@@ -40,7 +40,13 @@ pub(super) fn tree(given: &[&Utf8Path]) -> Result<Tree> {
         let inside: Vec<RelPath> = given.iter().filter_map(|folder| folder.below(&here)).collect();
         repositories.push((here, Repository::read(&top, &inside)?));
     }
-    let mut walk = Walk { root: &root, repositories: &repositories, entries: Vec::new(), error: None };
+    let state = state.iter().filter_map(|path| {
+        // Its folder is resolved, not the file itself, which may not be there.
+        let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+        RelPath::new(folder.canonicalize_utf8().ok()?.join(path.file_name()?).strip_prefix(&root).ok()?.as_str())
+    });
+    let state: HashSet<RelPath> = state.collect();
+    let mut walk = Walk { root: &root, repositories: &repositories, state, entries: Vec::new(), error: None };
     for folder in &given {
         walk.folder(folder);
     }
@@ -112,6 +118,7 @@ fn outside(path: RelPath, kind: Kind) -> Entry {
 struct Walk<'a> {
     root: &'a Utf8Path,
     repositories: &'a [(RelPath, Repository)],
+    state: HashSet<RelPath>,
     entries: Vec<Entry>,
     error: Option<anyhow::Error>,
 }
@@ -151,6 +158,9 @@ impl Walk<'_> {
     fn entry(&mut self, path: RelPath, waiting: &mut Vec<RelPath>) {
         let full = path.on(self.root.as_std_path());
         let Ok(facts) = full.symlink_metadata() else { return };
+        if self.state.contains(&path) {
+            return;
+        }
         let kind = facts.file_type();
         if kind.is_dir() {
             waiting.push(path);

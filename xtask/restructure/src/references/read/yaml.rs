@@ -290,7 +290,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(text: &str, expect: Expect) {
-        let shown = scalars(text.as_bytes()).iter().map(|scalar| {
+        let shown = scalars(text.as_bytes()).into_iter().map(|scalar| {
             let path: Vec<String> = scalar.path.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
             format!("{} = {:?} {:?}\n", path.join("."), &text[scalar.range.clone()], scalar.style)
         });

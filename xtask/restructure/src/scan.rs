@@ -1,0 +1,63 @@
+//! Everything that is known of a folder before anybody decides anything: the snapshot, facts of each file, duplicates,
+//! references, units, and what each file is for.
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use crate::classify::units::{self, Units};
+use crate::classify::{self, Uses, look::Look};
+use crate::duplicates::{self, FolderGroup, Group, Near, Overlap};
+use crate::facts::{self, Facts};
+use crate::path::RelPath;
+use crate::references::{self, Reference};
+use crate::tree::Tree;
+
+pub struct Scan {
+    pub tree: Tree,
+    /// By the index of the entry.
+    pub facts: Vec<Option<Facts>>,
+    pub groups: Vec<Group>,
+    pub folders: Vec<FolderGroup>,
+    pub overlaps: Vec<Overlap>,
+    pub near: Vec<Near>,
+    pub references: Vec<Reference>,
+}
+
+impl Scan {
+    /// Reads and compares everything below the given folders. `state` lies in them but is none of their content: the plan
+    /// itself, a report.
+    pub fn of(given: &[&Utf8Path], state: &[&Utf8Path]) -> Result<Scan> {
+        let tree = Tree::read_without(given, state)?;
+        let facts = facts::collect(&tree);
+        let (references, rest) = std::thread::scope(|scope| {
+            // References take the longest: they have a core to themselves.
+            let references = scope.spawn(|| references::find(&tree));
+            let groups = duplicates::groups(&tree);
+            let folders = duplicates::folders(&tree);
+            let overlaps = duplicates::overlaps(&tree, &groups);
+            let near = duplicates::near(&tree, &facts, &groups);
+            let references =
+                references.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the reader of references died")));
+            (references, (groups, folders, overlaps, near))
+        });
+        let (groups, folders, overlaps, near) = rest;
+        Ok(Scan { references: references?, tree, facts, groups, folders, overlaps, near })
+    }
+
+    /// Looks at what files are for, which a plan needs.
+    pub fn study(&self) -> Study {
+        let looks = classify::look(&self.tree, &self.facts);
+        let uses = Uses::new(&self.tree, &self.references);
+        let given = self.tree.given().iter();
+        let units = given.map(|given| (given.clone(), units::find(&self.tree, given, &looks))).collect();
+        Study { looks, uses, units }
+    }
+}
+
+/// What a plan knows beyond the scan.
+pub struct Study {
+    pub looks: Vec<Option<Look>>,
+    pub uses: Uses,
+    /// By given folder.
+    pub units: Vec<(RelPath, Units)>,
+}
