@@ -495,7 +495,8 @@ impl<'a> Rewriter<'a> {
             || way.starts_with(b"-")
             || mention.spelling.needs_slash && !way.contains(&b'/')
             // Without a slash nobody would take it for a path any more.
-            || reference.text.contains(&b'/') && !way.contains(&b'/') && !is_told(reference.kind, &way);
+            || reference.text.contains(&b'/') && !way.contains(&b'/') && !is_told(reference.kind, &way)
+            || mention.text.starts_with(b"../") && self.likes_dots(reference.kind);
         let is_relative = way.starts_with(b"../") || way == b".." || way == b"." || way.starts_with(b"./");
         if has_dot && !is_relative && !mention.spelling.joins {
             way.splice(0..0, *b"./");
