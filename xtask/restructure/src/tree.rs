@@ -207,8 +207,11 @@ impl Tree {
             Some(Content::Bytes(_)) => None,
         }
     }
-    /// All bytes of a file.
+    /// All bytes of a file; of a symbolic link, where it leads.
     pub fn content(&self, id: FileId) -> Result<Cow<'_, [u8]>> {
+        if let Kind::Symlink(target) = &self.entry(id).kind {
+            return Ok(Cow::Borrowed(target));
+        }
         if let Some(Content::Bytes(bytes)) = self.content.get(&id) {
             return Ok(Cow::Borrowed(bytes));
         }
@@ -289,6 +292,10 @@ impl Tree {
         for (path, bytes) in written {
             let new = plain(&path, Kind::File, bytes.len());
             let (entry, content) = entries.entry(path).or_insert((new, None));
+            if let Kind::Symlink(target) = &mut entry.kind {
+                *target = bytes;
+                continue;
+            }
             entry.size = bytes.len() as u64;
             *content = Some(Content::Bytes(bytes.into()));
         }

@@ -222,11 +222,7 @@ impl<'a> Rewriter<'a> {
             }
             let Some(Some((text, from, to))) = texts.pop() else { continue };
             if content.is_none() {
-                content = Some(match &self.world.before.entry(reference.file).kind {
-                    // The text of a link is where it leads.
-                    crate::tree::Kind::Symlink(target) => std::borrow::Cow::Borrowed(target.as_slice()),
-                    _ => self.world.before.content(reference.file)?,
-                });
+                content = Some(self.world.before.content(reference.file)?);
             }
             let bytes = content.as_deref().unwrap_or_default();
             match reference.mention.spelling.respell(&reference.span, &text, bytes) {
