@@ -416,7 +416,7 @@ impl Resolver<'_> {
         let mut votes: HashMap<RelPath, usize> = HashMap::new();
         for mention in &self.file.said.mentions {
             let is_asked = mention.bases.iter().any(|base| matches!(base, Anchor::Cwd | Anchor::Above));
-            if !is_asked || mention.weight == Weight::Made || mention.is_pattern {
+            if !is_asked || matches!(mention.weight, Weight::Made | Weight::Idle) || mention.is_pattern {
                 continue;
             }
             let path = [mention.text.as_slice(), &mention.tail].concat();
@@ -438,6 +438,10 @@ impl Resolver<'_> {
             return;
         }
         let mention = &self.file.said.mentions[number];
+        if mention.weight == Weight::Idle {
+            found[number] = Some(Found::Nothing);
+            return;
+        }
         let mut tiers: Tiers = Vec::new();
         let (mut is_external, mut is_runtime, mut is_unknown) = (false, false, false);
         for base in &mention.bases {

@@ -16,6 +16,8 @@ mod python;
 mod settings;
 mod shell;
 mod sql;
+#[cfg(test)]
+mod tests;
 mod toml;
 mod words;
 mod yaml;

@@ -470,6 +470,7 @@ impl<'a> Paths<'a> {
         let is_join = expression.ends_with(b")")
             && (bytes::contains(expression, b"join(") || bytes::contains(expression, b"resolve("));
         let gap = is_join.then(|| Part::Gap { at: end - 1, before: b", '".to_vec(), after: b"'".to_vec() });
+        self.said.wake(&path.bases);
         vec![Anchor::At(self.said.push(self.source, path.mention(kind, weight, gap)))]
     }
 
@@ -483,9 +484,11 @@ impl<'a> Paths<'a> {
             && bytes[0] != b'/'
             && bytes[0] != b'~'
             && (weight != Weight::Word || bytes.contains(&b'/'));
-        if !is_candidate {
+        let is_name = weight == Weight::Word && kind == Kind::Variable && text.known.is_none() && bytes::is_name(bytes);
+        if !is_candidate && !is_name {
             return None;
         }
+        let weight = if is_candidate { weight } else { Weight::Idle };
         let (cut, tail) = match text.known {
             None => (bytes.len(), Vec::new()),
             Some(known) => {

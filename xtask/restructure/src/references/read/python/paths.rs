@@ -153,6 +153,7 @@ impl<'a> Paths<'a> {
                     }
                     Value::Path(path) => {
                         let anchors = self.push_expression(&path, Kind::Folder, Weight::Likely, next);
+                        self.said.wake(&anchors);
                         self.said.module_roots.extend(anchors);
                     }
                     Value::Unknown => return Some(open + 1),
@@ -571,6 +572,7 @@ impl<'a> Paths<'a> {
             None
         };
         let index = self.said.push(self.source, path.mention(kind, weight, gap));
+        self.said.wake(&path.bases);
         vec![Anchor::At(index)]
     }
 
@@ -588,9 +590,11 @@ impl<'a> Paths<'a> {
             && bytes[0] != b'/'
             && bytes[0] != b'~'
             && (weight != Weight::Word || bytes.contains(&b'/'));
-        if !is_candidate {
+        let is_name = weight == Weight::Word && kind == Kind::Variable && text.known.is_none() && bytes::is_name(bytes);
+        if !is_candidate && !is_name {
             return None;
         }
+        let weight = if is_candidate { weight } else { Weight::Idle };
         let outer = if text.is_plain { Outer::Literal(text.quote) } else { Outer::Quoted(text.quote) };
         let (cut, tail) = match text.known {
             None => (bytes.len(), Vec::new()),

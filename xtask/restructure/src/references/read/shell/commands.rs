@@ -320,13 +320,14 @@ impl Shell<'_> {
         };
         match file_name(&name) {
             b"$" | b"%" | b"-" | b"+" | b"@" | b"@-" | b"sudo" | b"exec" | b"command" | b"nohup" | b"builtin"
-            | b"time" | b"eval" | b"nice" | b"ionice" | b"setsid" | b"stdbuf" | b"unbuffer" | b"doas" | b"dotenvx"
+            | b"time" | b"nice" | b"ionice" | b"setsid" | b"stdbuf" | b"unbuffer" | b"doas" | b"dotenvx"
             | b"cross-env" | b"npx" | b"pnpx" | b"bunx" | b"xvfb-run" | b"winpty" | b"chronic" | b"env" | b"then"
             | b"RUN" => self.run_wrapped(arguments, start),
             b"timeout" | b"flock" | b"retry" | b"watch" | b"chroot" => {
                 let skip = arguments.iter().position(|word| !word.starts_with(b"-")).map_or(0, |index| index + 1);
                 self.run_wrapped(&arguments[skip.min(arguments.len())..], start);
             }
+            b"eval" | b"concurrently" => arguments.iter().for_each(|word| self.nested_text(word)),
             b"xargs" | b"parallel" => self.run_wrapped(arguments, start),
             b"pnpm" | b"yarn" | b"npm" | b"bun" | b"poetry" | b"uv" | b"pipenv" | b"bundle" | b"rye" | b"hatch"
             | b"conda" => self.package_manager(arguments, start),
@@ -441,12 +442,8 @@ impl Shell<'_> {
                 break;
             }
         }
-        if let Some(first) = rest.first() {
-            // `eval "$(x)"`, `then [[ … ]]`
-            if first.literal().is_none_or(|text| !text.contains(&b' ')) {
-                return self.run(rest, start);
-            }
-            self.nested_text(first);
+        if !rest.is_empty() {
+            self.run(rest, start);
         }
     }
 
@@ -905,6 +902,7 @@ impl Shell<'_> {
     fn folder(&mut self, word: &Word) -> Option<usize> {
         let drafts = self.drafts(word, &word.units);
         let draft = drafts.first()?;
+        self.said.wake(draft.whole.as_deref().unwrap_or_default());
         Some(self.mention(draft, Kind::Folder, Weight::Likely))
     }
 

@@ -174,7 +174,7 @@ impl Shell<'_> {
     }
 
     /// The rest of a word behind a value that its path begins with.
-    fn draft_behind(&self, start: &Draft, value: &Value, first: &Unit, rest: &[Unit], word: &Word) -> Vec<Draft> {
+    fn draft_behind(&mut self, start: &Draft, value: &Value, first: &Unit, rest: &[Unit], word: &Word) -> Vec<Draft> {
         let is_joined = rest.first().is_none_or(|unit| unit.byte() == Some(b'/'));
         let (bases, is_guess) = match value {
             Value::Path(anchors) => (anchors.clone(), false),
@@ -184,6 +184,9 @@ impl Shell<'_> {
         };
         if !is_joined {
             return Vec::new();
+        }
+        if !rest.is_empty() {
+            self.said.wake(&bases);
         }
         let next = rest.first().copied().unwrap_or(Unit { at: first.end, end: first.end, ..*first });
         let start = Draft {
@@ -292,11 +295,16 @@ impl Shell<'_> {
                 self.prose(word);
                 return Value::Unknown;
             }
-            if text.starts_with(b"/") || text.starts_with(b"~") || !bytes::may_be_path(&text) {
+            let is_name = bytes::is_name(&text);
+            if text.starts_with(b"/") || text.starts_with(b"~") || !(is_name || bytes::may_be_path(&text)) {
                 return Value::Text(text, None);
             }
             let Some(draft) = self.drafts(word, &word.units).into_iter().next() else { return Value::Unknown };
-            let weight = if text.contains(&b'/') { Weight::Likely } else { Weight::Word };
+            let weight = match (text.contains(&b'/'), bytes::may_be_path(&text)) {
+                (true, _) => Weight::Likely,
+                (false, true) => Weight::Word,
+                (false, false) => Weight::Idle,
+            };
             let index = self.mention(&draft, Kind::Variable, weight);
             return Value::Text(text, Some(index));
         }
