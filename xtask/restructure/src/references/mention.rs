@@ -158,6 +158,16 @@ impl Said {
             }
         }
     }
+    /// They are used without quotes: a blank in them would end the word.
+    pub fn split(&mut self, anchors: &[Anchor]) {
+        for anchor in anchors {
+            if let Anchor::At(number) = anchor
+                && let Some(mention) = self.mentions.get_mut(*number)
+            {
+                mention.spelling.is_split = true;
+            }
+        }
+    }
     fn stands_on_own(&self, number: usize, depth: usize) -> bool {
         self.mentions.get(number).is_some_and(|mention| {
             mention.bases.iter().all(|base| match base {

@@ -5,7 +5,7 @@
 //! place is listed and left.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use anyhow::Result;
@@ -139,7 +139,7 @@ impl World<'_> {
                 *counts.entry(place).or_default() += 1;
             }
         }
-        let most = counts.into_iter().max_by_key(|(path, count)| (*count, std::cmp::Reverse(path.bytes().len())));
+        let most = counts.into_iter().max_by_key(|(path, count)| (*count, std::cmp::Reverse(path.clone())));
         most.map_or_else(|| folder.clone(), |(path, _)| path)
     }
     /// The one place where everything in a folder went but the file that asks. None when it is split.
@@ -204,9 +204,18 @@ impl<'a> Rewriter<'a> {
     fn write(mut self, rewrites: &mut Rewrites) -> Result<()> {
         let mut changes: Vec<(Change, usize, RelPath, RelPath)> = Vec::new();
         let mut content = None;
+        // By number: what could not be written, and all that is read from there.
+        let mut failed: HashSet<usize> = HashSet::new();
         for index in 0..self.references.len() {
             let reference = &self.references[index];
             if reference.readings.is_empty() {
+                continue;
+            }
+            let stands_on =
+                |reading: &Reading| matches!(reading.anchor, Anchor::At(number) if failed.contains(&number));
+            if reference.readings.iter().any(stands_on) {
+                failed.insert(reference.number);
+                self.unclear.insert(index, "what it is read from cannot be rewritten");
                 continue;
             }
             let mut texts: Vec<Option<(Vec<u8>, RelPath, RelPath)>> = Vec::new();
@@ -225,9 +234,12 @@ impl<'a> Rewriter<'a> {
                 content = Some(self.world.before.content(reference.file)?);
             }
             let bytes = content.as_deref().unwrap_or_default();
-            match reference.mention.spelling.respell(&reference.span, &text, bytes) {
+            match reference.mention.spelling.respell(&reference.span, &reference.mention.text, &text, bytes) {
                 Some(parts) => changes.extend(parts.into_iter().map(|part| (part, index, from.clone(), to.clone()))),
-                None => drop(self.unclear.insert(index, "the new path cannot be written in its place")),
+                None => {
+                    failed.insert(reference.number);
+                    self.unclear.insert(index, "the new path cannot be written in its place");
+                }
             }
         }
         let content = content.unwrap_or_default();
@@ -611,7 +623,8 @@ impl<'a> Rewriter<'a> {
 fn is_told(kind: Kind, way: &[u8]) -> bool {
     match kind {
         Kind::Setting | Kind::Prose | Kind::CodeSpan => false,
-        Kind::Argument | Kind::Variable => bytes::may_be_path(way),
+        Kind::Variable => bytes::may_be_path(way) || bytes::is_name(way),
+        Kind::Argument => bytes::may_be_path(way),
         _ => true,
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Spelling {
     pub needs_dot: bool,
     /// A name alone means something else here: a program in PATH.
     pub needs_slash: bool,
+    /// It is used where a blank would end it: `$DIR/x` without quotes.
+    pub is_split: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +72,14 @@ pub(crate) enum Part {
 
 impl Spelling {
     pub fn plain() -> Spelling {
-        Spelling { inner: Inner::Bare, outer: Outer::Plain, joins: false, needs_dot: false, needs_slash: false }
+        Spelling {
+            inner: Inner::Bare,
+            outer: Outer::Plain,
+            joins: false,
+            needs_dot: false,
+            needs_slash: false,
+            is_split: false,
+        }
     }
     pub fn of(inner: Inner) -> Spelling {
         Spelling { inner, ..Spelling::plain() }
@@ -104,7 +113,16 @@ impl Spelling {
     }
 
     /// The changes that put the path `new` where the one at `span` is. None when it cannot be written there.
-    pub fn respell(&self, span: &Range<usize>, new: &[u8], file: &[u8]) -> Option<Vec<Change>> {
+    pub fn respell(&self, span: &Range<usize>, old: &[u8], new: &[u8], file: &[u8]) -> Option<Vec<Change>> {
+        if self.is_split && new.iter().any(|byte| byte.is_ascii_whitespace() || b"*?[".contains(byte)) {
+            return None;
+        }
+        if let Inner::Shell(start, end) = self.inner
+            && start != end
+            && let Some(change) = self.respell_start(span, old, new, file, start)
+        {
+            return Some(vec![change]);
+        }
         let bytes = match &self.inner {
             Inner::Parts(parts) => return self.respell_parts(parts, new, file),
             Inner::Unwritten => return None,
@@ -123,6 +141,24 @@ impl Spelling {
             (true, _) => [b"/", bytes.as_slice()].concat(),
         };
         Some(vec![(span.clone(), self.outer_spelled(&bytes)?)])
+    }
+
+    /// `/x/'a b.txt'`, of which only what stands before the quotes changes.
+    fn respell_start(&self, span: &Range<usize>, old: &[u8], new: &[u8], file: &[u8], quote: Quote) -> Option<Change> {
+        let raw = &file[span.clone()];
+        let same = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
+        // Whole names only; the slash before them belongs to what changes.
+        let names = (old.len() - same..old.len()).filter(|at| *at == 0 || old[at - 1] == b'/');
+        names.map(|at| &old[at..]).find_map(|end| {
+            let start = raw.strip_suffix(end)?;
+            let quotes = start.iter().rev().take_while(|byte| matches!(byte, b'\'' | b'"')).count();
+            let start = &start[..start.len() - quotes];
+            if quotes == 0 || start.iter().any(|byte| matches!(byte, b'\'' | b'"' | b'$')) {
+                return None;
+            }
+            let way = [if self.joins { b"/".as_slice() } else { b"" }, &new[..new.len() - end.len()]].concat();
+            Some((span.start..span.start + start.len(), self.outer_spelled(&shell_quoted(&way, quote)?)?))
+        })
     }
 
     fn shell(&self, new: &[u8], start: Quote, end: Quote) -> Option<Vec<u8>> {

@@ -148,9 +148,9 @@ impl Language {
             }
             b"sql" | b"psql" | b"ddl" => Language::Sql,
             b"log" | b"csv" | b"tsv" | b"lock" | b"sum" | b"svg" | b"map" | b"png" | b"jpg" | b"jpeg" | b"gif"
-            | b"ico" | b"pdf" | b"zip" | b"gz" | b"tgz" | b"xz" | b"woff" | b"woff2" | b"ttf" | b"eot" | b"mp4"
-            | b"webp" | b"pyc" | b"so" | b"dylib" | b"dll" | b"exe" | b"jar" | b"class" | b"wasm" | b"pb" | b"bin"
-            | b"db" | b"sqlite" | b"parquet" | b"xlsx" | b"docx" | b"rtf" => {
+            | b"ico" | b"pdf" | b"po" | b"pot" | b"zip" | b"gz" | b"tgz" | b"xz" | b"woff" | b"woff2" | b"ttf"
+            | b"eot" | b"mp4" | b"webp" | b"pyc" | b"so" | b"dylib" | b"dll" | b"exe" | b"jar" | b"class" | b"wasm"
+            | b"pb" | b"bin" | b"db" | b"sqlite" | b"parquet" | b"xlsx" | b"docx" | b"rtf" => {
                 return None;
             }
             _ => Language::Unknown,

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use super::super::mention::{Anchor, Said};
 use super::super::source::Source;
+use super::super::spelling::{Inner, Quote};
 pub(crate) use values::Value as Known;
 use values::Value;
 use words::Word;
@@ -46,7 +47,7 @@ pub(crate) fn read_with(
     *variables = std::mem::take(&mut shell.variables);
 }
 
-/// What a variable is that is set to this text.
+/// What a variable of make is that is set to this text.
 pub(crate) fn value_of(
     source: &Source,
     place: Place,
@@ -63,7 +64,15 @@ pub(crate) fn value_of(
         super::words::read_prose(source, 0..source.bytes.len(), shell.said);
         return Value::Unknown;
     }
-    shell.assigned(&word)
+    let first = shell.said.mentions.len();
+    let value = shell.assigned(&word);
+    // To make, what stands behind the sign is the value, letter by letter.
+    for mention in &mut shell.said.mentions[first..] {
+        if matches!(mention.spelling.inner, Inner::Shell(Quote::None, Quote::None)) {
+            mention.spelling.inner = Inner::Bare;
+        }
+    }
+    value
 }
 
 struct Shell<'t> {

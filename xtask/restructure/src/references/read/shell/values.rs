@@ -188,6 +188,9 @@ impl Shell<'_> {
         if !rest.is_empty() {
             self.said.wake(&bases);
         }
+        if first.quote == Quote::None {
+            self.said.split(&bases);
+        }
         let next = rest.first().copied().unwrap_or(Unit { at: first.end, end: first.end, ..*first });
         let start = Draft {
             whole: rest.is_empty().then(|| bases.clone()),
@@ -287,9 +290,13 @@ impl Shell<'_> {
         }
         if let Some(text) = word.literal() {
             if text.contains(&b' ') || text.contains(&b'\n') {
-                if !text.contains(&b'\n') && text.contains(&b'/') && bytes::extension(&text).is_some() {
+                if !text.contains(&b'\n') && text.contains(&b'/') && text[0] != b'/' {
+                    // A path with blanks, or a command: without an ending it counts once something is read through it.
+                    let is_file = bytes::extension(&text).is_some();
+                    let weight = if is_file { Weight::Word } else { Weight::Idle };
                     let draft = self.drafts(word, &word.units).into_iter().next();
-                    let index = draft.map(|draft| self.mention(&draft, Kind::Variable, Weight::Word));
+                    let index = draft.map(|draft| self.mention(&draft, Kind::Variable, weight));
+                    self.prose(word);
                     return Value::Text(text, index);
                 }
                 self.prose(word);
