@@ -126,7 +126,7 @@ impl Said {
     /// Takes a mention whose span is in the bytes of `source` and gives it the place in the file.
     pub fn push(&mut self, source: &Source, mut mention: Mention) -> usize {
         mention.span = source.place(&mention.span);
-        mention.spelling.into_file(source);
+        mention.spelling.place_in_file(source);
         self.mentions.push(mention);
         self.mentions.len() - 1
     }

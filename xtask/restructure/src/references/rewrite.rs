@@ -338,6 +338,11 @@ impl<'a> Rewriter<'a> {
     /// Where a folder that is named should lead.
     fn folder(&mut self, index: usize, reading: &Reading, folder: &RelPath) -> RelPath {
         let world = self.world;
+        // `dirname "$FILE"` goes where the file goes.
+        let is_written = !matches!(self.references[index].mention.spelling.inner, Inner::Unwritten);
+        if !is_written && let Some(place) = self.base_after(reading).resolve(&self.references[index].text) {
+            return place;
+        }
         if let Some(whole) = world.whole(folder, self.path) {
             return whole;
         }

@@ -92,7 +92,7 @@ impl Spelling {
     }
 
     /// Places in a text become places in the file.
-    pub fn into_file(&mut self, source: &Source) {
+    pub fn place_in_file(&mut self, source: &Source) {
         self.outer = source.outer;
         let Inner::Parts(parts) = &mut self.inner else { return };
         let place = |range: &mut Range<usize>| *range = source.place(range);

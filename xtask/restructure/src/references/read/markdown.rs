@@ -40,8 +40,7 @@ pub(crate) fn read(source: &Source, is_record: bool, said: &mut Said) {
         }
         let is_blank = words.is_empty() || words == b"\r";
         let is_item = matches!(words.first(), Some(b'-' | b'*' | b'+')) && words.get(1) == Some(&b' ')
-            || words.iter().take_while(|byte| byte.is_ascii_digit()).count() > 0
-                && words.iter().any(|byte| *byte == b'.');
+            || words.iter().take_while(|byte| byte.is_ascii_digit()).count() > 0 && words.contains(&b'.');
         if is_item {
             is_in_list = true;
         } else if !is_blank && indent == 0 && text.first() != Some(&b'\t') {

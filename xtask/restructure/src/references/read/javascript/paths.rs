@@ -381,7 +381,7 @@ impl<'a> Paths<'a> {
             }
             next = after;
         }
-        if !self.is(next, b")") && !(self.is(next, b",") && self.is(next + 1, b")")) {
+        if !(self.is(next, b")") || self.is(next, b",") && self.is(next + 1, b")")) {
             return Value::Unknown;
         }
         if let Value::Path(path) = &mut value {

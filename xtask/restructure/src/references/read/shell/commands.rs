@@ -529,12 +529,13 @@ impl Shell<'_> {
     fn dirname_of(&mut self, arguments: &[Word], start: usize) {
         let Some(word) = arguments.iter().find(|word| !word.starts_with(b"-")) else { return };
         let Some((value, inner)) = word.only_value() else {
-            // `dirname "$ROOT/x/y"`: the path is a mention, its folder is known from there.
-            for draft in self.drafts(word, &word.units) {
-                let index = self.mention(&draft, Kind::Argument, Weight::Likely);
-                let _ = index;
-            }
-            self.result = Value::Unknown;
+            // `dirname "$ROOT/x/y"`
+            let anchors: Vec<Anchor> = self
+                .drafts(word, &word.units)
+                .iter()
+                .map(|draft| Anchor::At(self.mention(draft, Kind::Argument, Weight::Likely)))
+                .collect();
+            self.result = if anchors.is_empty() { Value::Unknown } else { self.folder_of(&Value::Path(anchors)) };
             return;
         };
         // `$(dirname "$X")`: two bytes before the command begins the substitution.

@@ -9,9 +9,10 @@ mod words;
 
 use std::collections::HashMap;
 
-use super::super::mention::{Anchor, Said};
+use super::super::mention::{Anchor, Mention, Said, Weight};
 use super::super::source::Source;
 use super::super::spelling::{Inner, Quote};
+use super::super::{Kind, bytes};
 pub(crate) use values::Value as Known;
 use values::Value;
 use words::Word;
@@ -59,10 +60,16 @@ pub(crate) fn value_of(
     shell.skip_blanks();
     let word = shell.word();
     shell.skip_blanks();
-    // More than one word is a list, or commands.
     if shell.at < shell.end {
+        // More than one word is a list, or commands; rarely a path with blanks.
+        let range = bytes::trim(&source.bytes, 0..source.bytes.len());
+        let text = &source.bytes[range.clone()];
         super::words::read_prose(source, 0..source.bytes.len(), shell.said);
-        return Value::Unknown;
+        if !text.contains(&b'/') || text[0] == b'/' || text.iter().any(|byte| b"$`\n\\".contains(byte)) {
+            return Value::Unknown;
+        }
+        let mention = Mention::new(Kind::Variable, range, text, Anchor::Own).bases(cwd).weight(Weight::Word);
+        return Value::Text(text.to_vec(), Some(shell.said.push(source, mention)));
     }
     let first = shell.said.mentions.len();
     let value = shell.assigned(&word);

@@ -1,5 +1,7 @@
 //! What variables and expansions stand for, as far as it is a path.
 
+use std::ops::Range;
+
 use super::super::super::mention::{Anchor, Mention, Weight};
 use super::super::super::spelling::{Inner, Part, Quote, Spelling};
 use super::super::super::{Kind, bytes};
@@ -68,7 +70,7 @@ pub(super) struct Draft {
     pub whole: Option<Vec<Anchor>>,
     text: Vec<u8>,
     tail: Vec<u8>,
-    span: std::ops::Range<usize>,
+    span: Range<usize>,
     quotes: (Quote, Quote),
     joins: bool,
     is_pattern: bool,
@@ -111,25 +113,41 @@ impl Shell<'_> {
         }
     }
 
-    /// The folder that a path lies in.
+    /// The folder that a path lies in: it follows from the path, nothing in the text spells it.
     pub(super) fn folder_of(&mut self, value: &Value) -> Value {
         match value {
             Value::Itself => Value::Path(vec![Anchor::Own]),
-            Value::Hint(_) | Value::Unknown | Value::Text(..) | Value::Path(_) | Value::Many(_) => Value::Unknown,
+            Value::Path(anchors) => {
+                let place = self.at.min(self.end);
+                let mention = Mention::new(Kind::Folder, place..place, *b"..", Anchor::Own).bases(anchors);
+                let mention = mention.spelled(Spelling::of(Inner::Unwritten));
+                Value::Path(vec![Anchor::At(self.said.push(self.source, mention))])
+            }
+            Value::Hint(_) | Value::Unknown | Value::Text(..) | Value::Many(_) => Value::Unknown,
         }
     }
 
     /// `$(dirname X)` that stands in `range`, X being one expansion in `inner`.
-    pub(super) fn dirname(
-        &mut self,
-        value: &Value,
-        inner: &std::ops::Range<usize>,
-        range: std::ops::Range<usize>,
-    ) -> Value {
+    pub(super) fn dirname(&mut self, value: &Value, inner: &Range<usize>, range: Range<usize>) -> Value {
         let Value::Path(anchors) = value else { return self.folder_of(value) };
-        let layers = vec![(range.start..inner.start, inner.end..range.end)];
+        let (open, close) = (range.start..inner.start, inner.end..range.end);
+        let place = self.source.place(&range);
+        // `$(dirname "$(dirname X)")` is one path with two steps up.
+        if let [Anchor::At(number)] = anchors.as_slice()
+            && let Some(within) = self.said.mentions.get_mut(*number)
+            && place.start < within.span.start
+            && within.span.end < place.end
+            && let Inner::Parts(parts) = &mut within.spelling.inner
+            && let [Part::Nest { layers, .. }, Part::Gap { at, .. }] = parts.as_mut_slice()
+        {
+            layers.insert(0, (self.source.place(&open), self.source.place(&close)));
+            *at = place.end;
+            within.span = place;
+            within.text.extend_from_slice(b"/..");
+            return value.clone();
+        }
         let gap = Part::Gap { at: range.end, before: b"/".to_vec(), after: Vec::new() };
-        let parts = vec![Part::Nest { layers, is_file: false }, gap];
+        let parts = vec![Part::Nest { layers: vec![(open, close)], is_file: false }, gap];
         let mention = Mention::new(Kind::Folder, range, *b"..", Anchor::Own)
             .bases(anchors)
             .spelled(Spelling::of(Inner::Parts(parts)));
