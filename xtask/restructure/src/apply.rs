@@ -22,14 +22,13 @@ use crate::path::RelPath;
 use crate::plan::trial::{self, Loss};
 use crate::plan::{self, Folders, Item, Plan, check};
 use crate::references::{self, Rewrites};
-use crate::scan::{Scan, Study};
+use crate::scan::Scan;
 use crate::tell::{self, Teller};
 use crate::tree::{FileId, Kind, Tree};
 
 /// A plan that can be carried out.
 pub struct Prepared {
     pub scan: Scan,
-    pub study: Study,
     pub plan: Plan,
     pub decisions: BTreeMap<RelPath, Item>,
     pub moves: Moves,
@@ -72,8 +71,7 @@ pub fn prepare(file: &Utf8Path, options: &Options) -> Result<Prepared> {
     let broken = broken.into_iter().map(|loss| told(&scan.tree, loss)).collect();
     refuse("the plan would break references", broken, "let the file, or what it refers to, stay where it is")?;
     let patterns = patterns.into_iter().map(|loss| told(&scan.tree, loss).line()).collect();
-    let study = scan.study();
-    let written = contents(&scan, &study, &plan, &decisions, &moves, &rewrites, options.has_task)?;
+    let written = contents(&scan, &plan, &decisions, &moves, &rewrites, options.has_task)?;
     let commits = if options.commit { build::commits(&scan.tree, &moves, &written)? } else { Vec::new() };
     if options.commit {
         commits::refuse_changes(&uncommitted(&scan.tree, &moves, &written))?;
@@ -101,7 +99,7 @@ pub fn prepare(file: &Utf8Path, options: &Options) -> Result<Prepared> {
         made_ops: !plan.options.into.join(".ops").exists(),
     };
     journal.id = hash::sha256(format!("{}{:?}", plan.digest, journal.steps))[..12].to_owned();
-    Ok(Prepared { scan, study, plan, decisions, moves, rewrites, built, journal, state, patterns })
+    Ok(Prepared { scan, plan, decisions, moves, rewrites, built, journal, state, patterns })
 }
 
 fn given(plan: &Plan) -> Vec<&Utf8Path> {
@@ -161,7 +159,6 @@ fn uncommitted(tree: &Tree, moves: &Moves, written: &[Written]) -> Vec<RelPath> 
 /// Everything that is written: rewritten files, and what is told of the new tree.
 fn contents(
     scan: &Scan,
-    study: &Study,
     plan: &Plan,
     decisions: &BTreeMap<RelPath, Item>,
     moves: &Moves,
@@ -181,7 +178,7 @@ fn contents(
     }
     let after = scan.tree.after(moves, written.iter().map(|written| (written.path.clone(), written.content.clone())));
     let retired = build::retired(&scan.tree, &after, moves);
-    let teller = Teller::new(scan, study, plan, decisions, moves, &after, has_task);
+    let teller = Teller::new(scan, plan, decisions, moves, &after, has_task);
     let origins: HashMap<RelPath, FileId> = scan
         .tree
         .ids()

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
-use base::tools::hash;
 
 use super::copies::{Copies, Copy};
 use super::place::{self, Placed, Spot};
@@ -12,12 +11,12 @@ use super::rules::{Action, Rule};
 use super::trial;
 use super::{Act, Folders, Item, Options, Plan, Readmes, stamp};
 use crate::classify::look::What;
-use crate::classify::{self, Class, Known, Role, Verdict};
+use crate::classify::{self, Class, Known, Role, Uses, Verdict};
 use crate::git;
 use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
 use crate::references::{self, Outcome, Reference, Rewrites, Target};
-use crate::scan::{Scan, Study};
+use crate::scan::Scan;
 use crate::tree::{FileId, Kind, Tree};
 
 /// A plan with all that is known about it.
@@ -29,7 +28,6 @@ pub struct Made {
     pub copies: BTreeMap<RelPath, Copy>,
     /// What will be written when it is carried out.
     pub rewrites: Rewrites,
-    pub study: Study,
 }
 
 /// So often the trial is repeated with more files staying where they are.
@@ -37,13 +35,12 @@ const TRIALS: usize = 12;
 
 /// `hand` are entries of an older plan that somebody changed: they stay as they are.
 pub fn make(scan: &Scan, options: &Options, rules: &[Rule], hand: &[Item]) -> Result<Made> {
-    let study = scan.study();
-    let known =
-        Known { tree: &scan.tree, facts: &scan.facts, looks: &study.looks, uses: &study.uses, units: &study.units };
+    let uses = Uses::new(&scan.tree, &scan.references);
+    let known = Known { tree: &scan.tree, facts: &scan.facts, looks: &scan.looks, uses: &uses, units: &scan.units };
     let verdicts = classify::classify(&known);
     let mut maker = Maker {
         scan,
-        study: &study,
+        uses: &uses,
         options,
         folders: Folders::of(&scan.tree, options),
         verdicts,
@@ -59,7 +56,7 @@ pub fn make(scan: &Scan, options: &Options, rules: &[Rule], hand: &[Item]) -> Re
     let from = maker.folders.from.clone();
     let copies =
         maker.copies.iter().filter_map(|(id, copy)| Some((scan.tree.path(*id).below(&from)?, copy.clone()))).collect();
-    Ok(Made { plan, decisions, copies, rewrites, study })
+    Ok(Made { plan, decisions, copies, rewrites })
 }
 
 /// A decision before it has its line: targets are relative to `into`.
@@ -74,7 +71,7 @@ struct Decision {
 
 struct Maker<'a> {
     scan: &'a Scan,
-    study: &'a Study,
+    uses: &'a Uses,
     options: &'a Options,
     folders: Folders,
     verdicts: Vec<Option<Verdict>>,
@@ -133,7 +130,7 @@ impl Maker<'_> {
             let inside: Vec<FileId> = self.scan.groups.iter().flat_map(|group| group.files.iter().copied()).collect();
             ages.extend(git::ages(repository, tree, &inside));
         }
-        let copies = Copies::new(self.scan, self.study, &self.verdicts, ages).decide();
+        let copies = Copies::new(self.scan, self.uses, &self.verdicts, ages).decide();
         let decided: Vec<(FileId, Decision)> = copies
             .iter()
             .filter(|(id, _)| !self.decided.contains_key(id) && tree.path(**id).is_within(&self.folders.from))
@@ -166,7 +163,7 @@ impl Maker<'_> {
                 language: self.scan.facts[id.index()]
                     .as_ref()
                     .map_or(crate::language::Language::Empty, |facts| facts.language),
-                what: self.study.looks[id.index()].as_ref().map_or(What::Plain, |look| look.what),
+                what: self.scan.looks[id.index()].as_ref().map_or(What::Plain, |look| look.what),
                 around: path.parent().and_then(|folder| around.get(&folder).copied()).unwrap_or(What::Plain),
                 changed: self.tree().entry(id).mtime.0,
             };
@@ -233,7 +230,7 @@ impl Maker<'_> {
     fn forms_around(&self) -> HashMap<RelPath, What> {
         let mut counts: HashMap<RelPath, Vec<(What, usize)>> = HashMap::new();
         for (id, path) in self.subjects() {
-            let Some(what) = self.study.looks[id.index()].as_ref().map(|look| look.what) else { continue };
+            let Some(what) = self.scan.looks[id.index()].as_ref().map(|look| look.what) else { continue };
             if !matches!(what.class(), Some(Class::Infrastructure)) {
                 continue;
             }

@@ -19,6 +19,7 @@ use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
 use crate::tree::{Digest, Entry, FileId, Git, Kind, Tree};
 
+pub use copies::Copy;
 pub use make::{Made, make};
 
 /// How a plan is made.

@@ -17,7 +17,7 @@ use crate::language::Language;
 use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::plan::{Act, Folders, Item, Plan, Readmes};
-use crate::scan::{Scan, Study};
+use crate::scan::Scan;
 use crate::tree::{FileId, Kind, Tree};
 
 /// Where the paths stand that must not come back, below the target.
@@ -60,7 +60,6 @@ impl<'a> Teller<'a> {
     /// this program has a task.
     pub fn new(
         scan: &Scan,
-        study: &Study,
         plan: &Plan,
         decisions: &BTreeMap<RelPath, Item>,
         moves: &Moves,
@@ -89,7 +88,7 @@ impl<'a> Teller<'a> {
             told.insert(path.clone(), one);
         }
         commands.sort_by(|a, b| a.0.cmp(&b.0));
-        let units = study
+        let units = scan
             .units
             .iter()
             .flat_map(|(_, units)| &units.units)
