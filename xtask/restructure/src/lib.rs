@@ -12,6 +12,7 @@ pub mod path;
 pub mod plan;
 pub mod references;
 pub mod report;
+pub mod retired;
 pub mod scan;
 pub mod secrets;
 pub mod syntax;
@@ -19,6 +20,7 @@ pub mod tasks;
 pub mod tell;
 pub mod tree;
 pub mod undo;
+pub mod verify;
 
 pub use moves::{Fate, Moves};
 pub use path::RelPath;

@@ -59,6 +59,25 @@ pub fn make(scan: &Scan, options: &Options, rules: &[Rule], hand: &[Item]) -> Re
     Ok(Made { plan, decisions, copies, rewrites })
 }
 
+/// Why copies that could go stay: by the same rules by which a plan decides about them.
+pub fn why_copies_stay(scan: &Scan) -> HashMap<FileId, String> {
+    let mut reasons = HashMap::new();
+    for (id, copy) in copies_of(scan) {
+        if let Copy::Both(why) = copy {
+            reasons.insert(id, why);
+        }
+    }
+    reasons
+}
+
+/// What the rules say of every copy.
+pub fn copies_of(scan: &Scan) -> HashMap<FileId, Copy> {
+    let uses = Uses::new(&scan.tree, &scan.references);
+    let known = Known { tree: &scan.tree, facts: &scan.facts, looks: &scan.looks, uses: &uses, units: &scan.units };
+    let verdicts = classify::classify(&known);
+    Copies::new(scan, &uses, &verdicts, HashMap::new()).decide()
+}
+
 /// A decision before it has its line: targets are relative to `into`.
 #[derive(Clone, Debug)]
 struct Decision {
@@ -68,6 +87,9 @@ struct Decision {
     because: String,
     by_hand: bool,
 }
+
+/// A file that goes somewhere: its path below the folder, the place, and what it is for.
+type Wanted = (FileId, RelPath, Spot, Verdict);
 
 struct Maker<'a> {
     scan: &'a Scan,
@@ -151,7 +173,7 @@ impl Maker<'_> {
     /// A place for everything that has no decision yet. Whoever would take a place twice gets his whole old path below it.
     fn place(&mut self) {
         let around = self.forms_around();
-        let mut wanted: Vec<(FileId, RelPath, Spot, Verdict)> = Vec::new();
+        let mut wanted: Vec<Wanted> = Vec::new();
         for (id, path) in self.subjects() {
             if self.decided.contains_key(&id) {
                 continue;
@@ -176,6 +198,7 @@ impl Maker<'_> {
                 }
             }
         }
+        let wanted = self.without_readmes_that_stay(wanted);
         let taken = self.taken();
         let mut by_target: HashMap<RelPath, usize> = HashMap::new();
         let mut folders: HashSet<RelPath> = HashSet::new();
@@ -208,6 +231,30 @@ impl Maker<'_> {
             };
             self.decided.insert(id, decision);
         }
+    }
+
+    /// A README goes with its folder. Where the folder stays, because something in it does or something comes into it, so
+    /// does its README.
+    fn without_readmes_that_stay(&mut self, wanted: Vec<Wanted>) -> Vec<Wanted> {
+        if !self.is_in_place() {
+            return wanted;
+        }
+        let is_readme = |path: &RelPath| classify::names::is_readme(path.name());
+        let comes = wanted.iter().filter(|(_, path, ..)| !is_readme(path)).map(|(_, _, spot, _)| spot.path());
+        let stays = self.decided.iter().filter(|(_, decision)| matches!(decision.act, Act::Keep | Act::Decide));
+        let stays = stays.filter_map(|(id, _)| self.tree().path(*id).below(&self.folders.from));
+        let folders: HashSet<RelPath> =
+            comes.chain(stays).flat_map(|path| path.ancestors().collect::<Vec<_>>()).collect();
+        let (stay, go): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|(_, path, _, verdict)| {
+            let folder = path.parent().unwrap_or_default();
+            is_readme(path) && verdict.class != Class::Archive && folders.contains(&folder)
+        });
+        for (id, path, _, verdict) in stay {
+            let because = format!("tells of `{}/`, which stays", path.parent().unwrap_or_default());
+            let Verdict { class, confidence, .. } = verdict;
+            self.decided.insert(id, Decision { act: Act::Keep, class, confidence, because, by_hand: false });
+        }
+        go
     }
 
     /// Paths below the target that nothing leaves.

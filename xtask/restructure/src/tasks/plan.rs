@@ -30,7 +30,8 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     };
     let options = options(request, folder, into, old.as_ref().map(|(old, _)| old))?;
     let step = ui::step("scan");
-    let state: Vec<&Utf8Path> = output.iter().map(Utf8PathBuf::as_path).collect();
+    let page = request.text("html").map(Utf8Path::new);
+    let state: Vec<&Utf8Path> = output.iter().map(Utf8PathBuf::as_path).chain(page).collect();
     let scan = Scan::of(&[&options.folder, &options.into], &state)?;
     step.done_with(&plural(scan.tree.sources().count(), "file"));
     let step = ui::step("plan");
@@ -48,6 +49,13 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
         (Some(path), None) => files::write(path, file::render(&made.plan, path), 0o644)?,
         (None, _) if request.is("json") => {}
         (None, _) => ui::out(&file::render(&made.plan, &absolute("plan.yaml")?)),
+    }
+    if let Some(page) = request.text("html") {
+        let has_task = |task: &str| request.has_task(task);
+        let syntax = super::scan::look_at_syntax(workspace, &scan);
+        let report = super::scan::report(&scan, Some(&syntax), Some(&made), &options.folder, &has_task);
+        files::write(Utf8Path::new(page), report::page(&report), 0o644)?;
+        ui::say(&format!("page: {page}"));
     }
     if request.is("json") {
         let has_task = |task: &str| request.has_task(task);
