@@ -429,6 +429,8 @@ xflags::xflags! {
                 optional --period name: String
                 /// Forget what was changed in an older plan
                 optional --fresh
+                /// Also write a page to browse: the tree before and after, what happens to each copy, old commands
+                optional --html file: String
                 /// One object: {folder, into, digest, counts, files: [{path, action, to, of, class, confidence, reason, task}]}
                 optional --json
             }
@@ -450,10 +452,8 @@ xflags::xflags! {
             cmd restructure-verify {
                 /// The folder that was taken apart, or its target
                 required folder: String
-                /// One object: {ok, criteria: [{name, holds, evidence, findings}], broken_before, patterns, undecided}
+                /// One object: {ok, criteria: [{name, holds, evidence, findings}], broken_before, patterns, undecided, changed}
                 optional --json
-                /// Also write a page to browse
-                optional --html file: String
             }
             /// Take everything back, bit for bit, also from a half-done apply
             cmd restructure-undo {
@@ -898,6 +898,7 @@ pub struct RestructurePlan {
     pub keep_scripts: bool,
     pub period: Option<String>,
     pub fresh: bool,
+    pub html: Option<String>,
     pub json: bool,
 }
 
@@ -915,7 +916,6 @@ pub struct RestructureVerify {
     pub folder: String,
 
     pub json: bool,
-    pub html: Option<String>,
 }
 
 #[derive(Debug)]

@@ -17,19 +17,18 @@ use crate::git;
 use crate::journal::build::{self, Built, Places, Written};
 use crate::journal::commits;
 use crate::journal::{APPLIED, Journal, Stage, State, Was, step::Step};
-use crate::moves::Moves;
+use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
 use crate::plan::trial::{self, Loss};
 use crate::plan::{self, Folders, Item, Plan, check};
 use crate::references::{self, Rewrites};
-use crate::scan::{Scan, Study};
+use crate::scan::Scan;
 use crate::tell::{self, Teller};
 use crate::tree::{FileId, Kind, Tree};
 
 /// A plan that can be carried out.
 pub struct Prepared {
     pub scan: Scan,
-    pub study: Study,
     pub plan: Plan,
     pub decisions: BTreeMap<RelPath, Item>,
     pub moves: Moves,
@@ -72,8 +71,7 @@ pub fn prepare(file: &Utf8Path, options: &Options) -> Result<Prepared> {
     let broken = broken.into_iter().map(|loss| told(&scan.tree, loss)).collect();
     refuse("the plan would break references", broken, "let the file, or what it refers to, stay where it is")?;
     let patterns = patterns.into_iter().map(|loss| told(&scan.tree, loss).line()).collect();
-    let study = scan.study();
-    let written = contents(&scan, &study, &plan, &decisions, &moves, &rewrites, options.has_task)?;
+    let (written, commands) = contents(&scan, &plan, &decisions, &moves, &rewrites, options.has_task)?;
     let commits = if options.commit { build::commits(&scan.tree, &moves, &written)? } else { Vec::new() };
     if options.commit {
         commits::refuse_changes(&uncommitted(&scan.tree, &moves, &written))?;
@@ -95,13 +93,17 @@ pub fn prepare(file: &Utf8Path, options: &Options) -> Result<Prepared> {
         plan: options.shown.to_string(),
         before,
         steps: built.steps.clone(),
+        dropped: dropped(&moves),
+        copies: copies(&scan, &plan, &decisions, &moves),
+        commands,
         retired,
         undecided,
         commits,
+        readmes: Some(plan.readmes),
         made_ops: !plan.options.into.join(".ops").exists(),
     };
     journal.id = hash::sha256(format!("{}{:?}", plan.digest, journal.steps))[..12].to_owned();
-    Ok(Prepared { scan, study, plan, decisions, moves, rewrites, built, journal, state, patterns })
+    Ok(Prepared { scan, plan, decisions, moves, rewrites, built, journal, state, patterns })
 }
 
 fn given(plan: &Plan) -> Vec<&Utf8Path> {
@@ -158,30 +160,25 @@ fn uncommitted(tree: &Tree, moves: &Moves, written: &[Written]) -> Vec<RelPath> 
     paths
 }
 
+/// Old scripts with the task that does their work, and where they are now.
+type Commands = Vec<(RelPath, Option<String>, RelPath)>;
+
 /// Everything that is written: rewritten files, and what is told of the new tree.
 fn contents(
     scan: &Scan,
-    study: &Study,
     plan: &Plan,
     decisions: &BTreeMap<RelPath, Item>,
     moves: &Moves,
     rewrites: &Rewrites,
     has_task: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Written>> {
+) -> Result<(Vec<Written>, Commands)> {
     let mut written: Vec<Written> = Vec::new();
-    for edits in rewrites.edits.chunk_by(|a, b| a.file == b.file) {
-        let id = edits[0].file;
-        let content = match &scan.tree.entry(id).kind {
-            Kind::Symlink(target) => target.clone(),
-            _ => scan.tree.content(id)?.into_owned(),
-        };
-        let edits: Vec<&references::Edit> = edits.iter().collect();
-        let path = moves.after(scan.tree.path(id));
-        written.push(Written { path, content: references::apply(&content, &edits), replaces: Some(id) });
+    for (id, content) in trial::rewritten(&scan.tree, rewrites)? {
+        written.push(Written { path: moves.after(scan.tree.path(id)), content, replaces: Some(id) });
     }
     let after = scan.tree.after(moves, written.iter().map(|written| (written.path.clone(), written.content.clone())));
     let retired = build::retired(&scan.tree, &after, moves);
-    let teller = Teller::new(scan, study, plan, decisions, moves, &after, has_task);
+    let teller = Teller::new(scan, plan, decisions, moves, &after, has_task);
     let origins: HashMap<RelPath, FileId> = scan
         .tree
         .ids()
@@ -206,7 +203,37 @@ fn contents(
         }
     }
     written.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(written)
+    let commands = teller.commands.iter().map(|(old, task, now)| (old.clone(), task.map(str::to_owned), now.clone()));
+    let commands = commands.collect();
+    Ok((written, commands))
+}
+
+fn dropped(moves: &Moves) -> BTreeMap<RelPath, RelPath> {
+    let changes = moves.changes().into_iter();
+    changes
+        .filter_map(|(from, fate)| match fate {
+            Fate::DroppedFor(kept) => Some((from.clone(), kept.clone())),
+            Fate::At(_) => None,
+        })
+        .collect()
+}
+
+/// Why copies stay: what the plan says of each, or that somebody has decided so.
+fn copies(scan: &Scan, plan: &Plan, decisions: &BTreeMap<RelPath, Item>, moves: &Moves) -> BTreeMap<RelPath, String> {
+    let folders = Folders::of(&scan.tree, &plan.options);
+    let reasons = plan::why_copies_stay(scan);
+    let mut copies = BTreeMap::new();
+    for group in &scan.groups {
+        let there: Vec<FileId> =
+            group.files.iter().copied().filter(|id| !moves.is_dropped(scan.tree.path(*id))).collect();
+        for id in there.iter().filter(|_| there.len() > 1) {
+            let path = scan.tree.path(*id);
+            let item = path.below(&folders.from).and_then(|below| decisions.get(&below));
+            let why = reasons.get(id).cloned().or_else(|| item.map(|item| item.because.clone()));
+            copies.insert(moves.after(path), why.unwrap_or_else(|| "it lies outside the folder".to_owned()));
+        }
+    }
+    copies
 }
 
 fn retired(tree: &Tree, moves: &Moves, written: &[Written]) -> Vec<(RelPath, RelPath)> {

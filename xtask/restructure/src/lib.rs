@@ -11,12 +11,16 @@ pub mod moves;
 pub mod path;
 pub mod plan;
 pub mod references;
+pub mod report;
+pub mod retired;
 pub mod scan;
 pub mod secrets;
+pub mod syntax;
 pub mod tasks;
 pub mod tell;
 pub mod tree;
 pub mod undo;
+pub mod verify;
 
 pub use moves::{Fate, Moves};
 pub use path::RelPath;

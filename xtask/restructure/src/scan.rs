@@ -5,7 +5,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::classify::units::{self, Units};
-use crate::classify::{self, Uses, look::Look};
+use crate::classify::{self, look::Look};
 use crate::duplicates::{self, FolderGroup, Group, Near, Overlap};
 use crate::facts::{self, Facts};
 use crate::path::RelPath;
@@ -21,6 +21,9 @@ pub struct Scan {
     pub overlaps: Vec<Overlap>,
     pub near: Vec<Near>,
     pub references: Vec<Reference>,
+    pub looks: Vec<Option<Look>>,
+    /// Application code, by given folder.
+    pub units: Vec<(RelPath, Units)>,
 }
 
 impl Scan {
@@ -36,28 +39,14 @@ impl Scan {
             let folders = duplicates::folders(&tree);
             let overlaps = duplicates::overlaps(&tree, &groups);
             let near = duplicates::near(&tree, &facts, &groups);
+            let looks = classify::look(&tree, &facts);
+            let given = tree.given().iter();
+            let units = given.map(|given| (given.clone(), units::find(&tree, given, &looks))).collect();
             let references =
                 references.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the reader of references died")));
-            (references, (groups, folders, overlaps, near))
+            (references, (groups, folders, overlaps, near, looks, units))
         });
-        let (groups, folders, overlaps, near) = rest;
-        Ok(Scan { references: references?, tree, facts, groups, folders, overlaps, near })
+        let (groups, folders, overlaps, near, looks, units) = rest;
+        Ok(Scan { references: references?, tree, facts, groups, folders, overlaps, near, looks, units })
     }
-
-    /// Looks at what files are for, which a plan needs.
-    pub fn study(&self) -> Study {
-        let looks = classify::look(&self.tree, &self.facts);
-        let uses = Uses::new(&self.tree, &self.references);
-        let given = self.tree.given().iter();
-        let units = given.map(|given| (given.clone(), units::find(&self.tree, given, &looks))).collect();
-        Study { looks, uses, units }
-    }
-}
-
-/// What a plan knows beyond the scan.
-pub struct Study {
-    pub looks: Vec<Option<Look>>,
-    pub uses: Uses,
-    /// By given folder.
-    pub units: Vec<(RelPath, Units)>,
 }

@@ -14,6 +14,13 @@ pub struct Secret {
     span: Span,
 }
 
+impl Secret {
+    /// The value in the text it was found in: for masking it elsewhere, never for showing.
+    pub fn value<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        text.get(self.span.0..self.span.1).unwrap_or_default()
+    }
+}
+
 /// Prefixes of tokens that name themselves: prefix, what it is, how many characters of the token's alphabet follow at least.
 const TOKENS: &[(&str, &str, usize)] = &[
     ("-----BEGIN", "private key", 0),
@@ -128,6 +135,13 @@ pub fn mask(text: &str) -> String {
         }
     }
     masked
+}
+
+/// A word that no person would write: long, of letters and digits, without much repetition.
+pub fn is_random_word(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let has = |test: fn(char) -> bool| word.chars().any(test);
+    word.len() >= 12 && has(|c| c.is_ascii_digit()) && has(char::is_alphabetic) && is_random(word.as_bytes())
 }
 
 fn private_key(text: &[u8], start: usize) -> Option<Span> {

@@ -256,7 +256,31 @@ impl Tree {
         let _first = self.digests[id.index()].set(digest);
     }
 
-    /// The tree as it will be after the moves, with the content of some files (by their path after) given here. Nothing
+    /// A tree that is no more, from its entries and the place below the root where the content of each lies now.
+    pub fn rebuilt(
+        root: Utf8PathBuf,
+        given: Vec<RelPath>,
+        entries: Vec<(Entry, Option<RelPath>)>,
+        digests: &HashMap<RelPath, Digest>,
+    ) -> Tree {
+        let mut places: HashMap<RelPath, RelPath> = HashMap::new();
+        let mut list = Vec::with_capacity(entries.len());
+        for (entry, place) in entries {
+            places.extend(place.map(|place| (entry.path.clone(), place)));
+            list.push(entry);
+        }
+        let mut tree = Tree::new(root, given, list);
+        let content = places.into_iter().filter_map(|(path, place)| Some((tree.get(&path)?, Content::At(place))));
+        tree.content = content.collect();
+        for (path, digest) in digests {
+            if let Some(id) = tree.get(path) {
+                tree.remember_digest(id, *digest);
+            }
+        }
+        tree
+    }
+
+    /// The tree as it will be after the moves, with the content of some files (by their path after; of a link, its target) given here. Nothing
     /// is written: what is only moved is read from where it lies now.
     pub fn after(&self, moves: &Moves, written: impl IntoIterator<Item = (RelPath, Vec<u8>)>) -> Tree {
         let mut entries: HashMap<RelPath, (Entry, Option<Content>)> = HashMap::new();

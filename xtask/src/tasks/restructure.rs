@@ -40,13 +40,13 @@ fn request(verb: RestructureCmd) -> Value {
         }
         RestructureCmd::RestructurePlan(f) => json!({
             "verb": "plan", "folder": f.folder, "into": f.into, "in_place": f.in_place, "output": f.output,
-            "keep_scripts": f.keep_scripts, "period": f.period, "fresh": f.fresh, "json": f.json,
+            "keep_scripts": f.keep_scripts, "period": f.period, "fresh": f.fresh, "html": f.html, "json": f.json,
         }),
         RestructureCmd::RestructureApply(f) => {
             json!({"verb": "apply", "plan": f.plan, "resume": f.resume, "check": f.check, "no_commit": f.no_commit})
         }
         RestructureCmd::RestructureVerify(f) => {
-            json!({"verb": "verify", "folder": f.folder, "json": f.json, "html": f.html})
+            json!({"verb": "verify", "folder": f.folder, "json": f.json})
         }
         RestructureCmd::RestructureUndo(f) => {
             json!({"verb": "undo", "folder": f.folder, "check": f.check, "lose_changes": f.lose_changes})

@@ -11,6 +11,7 @@ mod config;
 mod database;
 mod migrate;
 mod migrate_killed;
+mod restructure;
 mod sandbox;
 mod secrets;
 mod services;

@@ -145,17 +145,16 @@ impl Known<'_> {
         if let Some(why) = former::why(&below) {
             return Some(verdict(Class::Archive, 0.9, why, Role::Former));
         }
-        let is_attached = entry.kind != Kind::File || names::is_attached(&below);
-        if is_attached {
+        if let Some(class) = what.class() {
+            return Some(verdict(class, 0.95, format!("is {}", what.name()), Role::Live));
+        }
+        if entry.kind != Kind::File || names::is_attached(&below) {
             return None;
         }
         if let Some((user, form)) = self.infrastructure_user(id) {
             let because = format!("is used by {} `{}`", form.name(), self.tree.path(user));
             let class = form.class().unwrap_or(Class::Infrastructure);
             return Some(verdict(class, 0.85, because, Role::Live));
-        }
-        if let Some(class) = what.class() {
-            return Some(verdict(class, 0.95, format!("is {}", what.name()), Role::Live));
         }
         if facts.language == Language::Make {
             return Some(verdict(Class::Utilities, 0.6, "is a makefile", Role::Stays));

@@ -162,6 +162,7 @@ pub fn fixed(path: &RelPath) -> Option<(Class, String)> {
         [first, ..] if first == ".github" || first == ".gitlab" || first == ".circleci" || first == ".husky" => {
             Some((Class::Ci, format!("its tool looks for it in `{first}/`")))
         }
+        [first, _, ..] if first == "_archive" => Some((Class::Archive, "is in the archive already".to_owned())),
         [first, ..] if first.starts_with('.') => Some((Class::Config, format!("its tool looks for it in `{first}/`"))),
         [first, _, ..] if TESTS.contains(&first.as_str()) => {
             Some((Class::Testing, format!("`{first}/` stays with what it tests")))
@@ -175,25 +176,52 @@ pub fn is_readme(name: &[u8]) -> bool {
     name == "readme" || name.starts_with("readme.")
 }
 
+/// Names of files that belong to whatever code lies beside them.
+const BESIDE: &[&str] = &[
+    "package.json",
+    "package-lock.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    "turbo.json",
+    "vercel.json",
+    "components.json",
+    "deno.json",
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "conftest.py",
+    "pytest.ini",
+    "tox.ini",
+    "pipfile",
+    "pipfile.lock",
+    "poetry.lock",
+    "uv.lock",
+    "gemfile",
+    "gemfile.lock",
+    "go.mod",
+    "go.sum",
+    "cargo.toml",
+    "cargo.lock",
+    "codeowners",
+];
+
 /// Files that say nothing by themselves and follow what lies around them.
 pub fn is_attached(path: &RelPath) -> bool {
     let name = String::from_utf8_lossy(path.name()).to_ascii_lowercase();
     is_readme(path.name())
+        || BESIDE.contains(&name.as_str())
         || name.starts_with(".git")
         || name.starts_with(".docker")
+        || name.starts_with(".eslint")
+        || name.starts_with(".prettier")
         || name == ".keep"
-        || name.starts_with("requirements") && name.ends_with(".txt")
-        || (is_manifest(path) && !name.starts_with("docker") && !name.starts_with("compose") && !is_code(&name))
+        || name == ".npmrc"
+        || name == ".nvmrc"
         || name.starts_with("license")
-}
-
-/// `setup.sh` is a script, whatever `setup.py` is.
-fn is_code(name: &str) -> bool {
-    [".sh", ".ps1", ".rb", ".sql", ".bash"].iter().any(|ending| name.ends_with(ending))
-        || (name.ends_with(".py") || name.ends_with(".js") || name.ends_with(".ts"))
-            && !name.contains(".config.")
-            && name != "setup.py"
-            && name != "conftest.py"
+        || name.starts_with("requirements") && name.ends_with(".txt")
+        || (name.starts_with("tsconfig") || name.starts_with("jsconfig")) && name.ends_with(".json")
+        || name.contains(".config.")
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use crate::path::{self, RelPath};
+use crate::plan::Readmes;
 use crate::tree::{Closed, Entry, Kind, Tree};
 use commits::Commits;
 use step::Step;
@@ -138,12 +139,20 @@ pub struct Journal {
     /// What lay in the given folders, closed folders as one entry.
     pub before: BTreeMap<RelPath, Was>,
     pub steps: Vec<Step>,
+    /// Copies that go, with the path of before of the one that is kept.
+    pub dropped: BTreeMap<RelPath, RelPath>,
+    /// Copies that stay, by their path after, with the reason.
+    pub copies: BTreeMap<RelPath, String>,
+    /// Old scripts with the task that does their work, and where they are now.
+    pub commands: Vec<(RelPath, Option<String>, RelPath)>,
     /// Old paths that must not come back, with where their content went.
     pub retired: Vec<(RelPath, RelPath)>,
     /// Entries that wait for a decision.
     pub undecided: Vec<RelPath>,
     pub commits: Vec<Commits>,
-    /// Folders of the state that were made for it: `.ops` itself.
+    /// Where READMEs were written.
+    pub readmes: Option<Readmes>,
+    /// `.ops` was made for it.
     pub made_ops: bool,
 }
 
@@ -194,9 +203,13 @@ impl Journal {
             "plan": self.plan,
             "before": before,
             "steps": self.steps.iter().map(Step::to_json).collect::<Vec<_>>(),
+            "dropped": self.dropped.iter().map(|(old, kept)| json!([text(old), text(kept)])).collect::<Vec<_>>(),
+            "copies": self.copies.iter().map(|(path, why)| json!([text(path), why])).collect::<Vec<_>>(),
+            "commands": self.commands.iter().map(|(old, task, now)| json!([text(old), task, text(now)])).collect::<Vec<_>>(),
             "retired": self.retired.iter().map(|(old, new)| json!([text(old), text(new)])).collect::<Vec<_>>(),
             "undecided": self.undecided.iter().map(text).collect::<Vec<_>>(),
             "commits": self.commits.iter().map(Commits::to_json).collect::<Vec<_>>(),
+            "readmes": self.readmes.map(Readmes::name),
             "made_ops": self.made_ops,
         })
     }
@@ -217,12 +230,25 @@ impl Journal {
                 .map(|(path, was)| Ok((path::from_shown(path).context("a path is no path")?, Was::from_json(was)?)))
                 .collect::<Result<_>>()?,
             steps: list("steps")?.iter().map(Step::from_json).collect::<Result<_>>()?,
+            dropped: list("dropped")?
+                .iter()
+                .map(|pair| Ok((path_of(&pair[0])?, path_of(&pair[1])?)))
+                .collect::<Result<_>>()?,
+            copies: list("copies")?
+                .iter()
+                .map(|pair| Ok((path_of(&pair[0])?, pair[1].as_str().unwrap_or_default().to_owned())))
+                .collect::<Result<_>>()?,
+            commands: list("commands")?
+                .iter()
+                .map(|row| Ok((path_of(&row[0])?, row[1].as_str().map(str::to_owned), path_of(&row[2])?)))
+                .collect::<Result<_>>()?,
             retired: list("retired")?
                 .iter()
                 .map(|pair| Ok((path_of(&pair[0])?, path_of(&pair[1])?)))
                 .collect::<Result<_>>()?,
             undecided: list("undecided")?.iter().map(path_of).collect::<Result<_>>()?,
             commits: list("commits")?.iter().map(Commits::from_json).collect::<Result<_>>()?,
+            readmes: value["readmes"].as_str().and_then(Readmes::from_name),
             made_ops: value["made_ops"].as_bool().unwrap_or(false),
         })
     }

@@ -3,11 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::classify::{Class, Role, Verdict};
+use crate::classify::{Class, Role, Uses, Verdict};
 use crate::duplicates::{Group, parting};
 use crate::path::RelPath;
 use crate::references::{Outcome, Reference, Target};
-use crate::scan::{Scan, Study};
+use crate::scan::Scan;
 use crate::tree::{Digest, FileId};
 
 /// What is decided about one copy.
@@ -21,7 +21,7 @@ pub enum Copy {
 
 pub struct Copies<'a> {
     scan: &'a Scan,
-    study: &'a Study,
+    uses: &'a Uses,
     verdicts: &'a [Option<Verdict>],
     /// When git last saw a change of a file; empty without git.
     ages: HashMap<RelPath, i64>,
@@ -47,7 +47,7 @@ const WHOLE: usize = 90;
 impl<'a> Copies<'a> {
     pub fn new(
         scan: &'a Scan,
-        study: &'a Study,
+        uses: &'a Uses,
         verdicts: &'a [Option<Verdict>],
         ages: HashMap<RelPath, i64>,
     ) -> Copies<'a> {
@@ -64,7 +64,7 @@ impl<'a> Copies<'a> {
             })
             .map(|overlap| (overlap.a.clone(), overlap.b.clone()))
             .collect();
-        let mut copies = Copies { scan, study, verdicts, ages, references, sides: HashMap::new(), wholes };
+        let mut copies = Copies { scan, uses, verdicts, ages, references, sides: HashMap::new(), wholes };
         let folders: HashSet<RelPath> = copies.wholes.iter().flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
         copies.sides = folders.into_iter().map(|folder| (folder.clone(), copies.side(&folder))).collect();
         copies
@@ -117,7 +117,7 @@ impl<'a> Copies<'a> {
         (
             self.must_stay(id),
             side,
-            self.study.uses.of(id).len(),
+            self.uses.of(id).len(),
             !self.is_former(id),
             self.ages.get(path).copied().unwrap_or(0),
             std::cmp::Reverse(path.bytes().len()),
@@ -138,8 +138,7 @@ impl<'a> Copies<'a> {
         let mut side = Side::default();
         for id in tree.below(folder).filter(|id| tree.entry(*id).is_file()) {
             side.files += 1;
-            side.referenced +=
-                self.study.uses.of(id).iter().filter(|user| !tree.path(**user).is_within(folder)).count();
+            side.referenced += self.uses.of(id).iter().filter(|user| !tree.path(**user).is_within(folder)).count();
             let own = self.references.get(&id).map_or(&[][..], Vec::as_slice);
             side.resolving += own.iter().filter(|reference| matches!(reference.outcome, Outcome::Resolved(_))).count();
         }
@@ -148,7 +147,7 @@ impl<'a> Copies<'a> {
 
     fn because(&self, kept: FileId, gone: FileId) -> String {
         let tree = &self.scan.tree;
-        let uses = |id| self.study.uses.of(id).len();
+        let uses = |id| self.uses.of(id).len();
         let age = |id| self.ages.get(tree.path(id)).copied().unwrap_or(0);
         let why = if self.must_stay(kept) {
             "which must stay where it is".to_owned()

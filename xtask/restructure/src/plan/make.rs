@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
-use base::tools::hash;
 
 use super::copies::{Copies, Copy};
 use super::place::{self, Placed, Spot};
@@ -12,12 +11,12 @@ use super::rules::{Action, Rule};
 use super::trial;
 use super::{Act, Folders, Item, Options, Plan, Readmes, stamp};
 use crate::classify::look::What;
-use crate::classify::{self, Class, Known, Role, Verdict};
+use crate::classify::{self, Class, Known, Role, Uses, Verdict};
 use crate::git;
 use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
 use crate::references::{self, Outcome, Reference, Rewrites, Target};
-use crate::scan::{Scan, Study};
+use crate::scan::Scan;
 use crate::tree::{FileId, Kind, Tree};
 
 /// A plan with all that is known about it.
@@ -29,7 +28,6 @@ pub struct Made {
     pub copies: BTreeMap<RelPath, Copy>,
     /// What will be written when it is carried out.
     pub rewrites: Rewrites,
-    pub study: Study,
 }
 
 /// So often the trial is repeated with more files staying where they are.
@@ -37,13 +35,12 @@ const TRIALS: usize = 12;
 
 /// `hand` are entries of an older plan that somebody changed: they stay as they are.
 pub fn make(scan: &Scan, options: &Options, rules: &[Rule], hand: &[Item]) -> Result<Made> {
-    let study = scan.study();
-    let known =
-        Known { tree: &scan.tree, facts: &scan.facts, looks: &study.looks, uses: &study.uses, units: &study.units };
+    let uses = Uses::new(&scan.tree, &scan.references);
+    let known = Known { tree: &scan.tree, facts: &scan.facts, looks: &scan.looks, uses: &uses, units: &scan.units };
     let verdicts = classify::classify(&known);
     let mut maker = Maker {
         scan,
-        study: &study,
+        uses: &uses,
         options,
         folders: Folders::of(&scan.tree, options),
         verdicts,
@@ -59,7 +56,26 @@ pub fn make(scan: &Scan, options: &Options, rules: &[Rule], hand: &[Item]) -> Re
     let from = maker.folders.from.clone();
     let copies =
         maker.copies.iter().filter_map(|(id, copy)| Some((scan.tree.path(*id).below(&from)?, copy.clone()))).collect();
-    Ok(Made { plan, decisions, copies, rewrites, study })
+    Ok(Made { plan, decisions, copies, rewrites })
+}
+
+/// Why copies that could go stay: by the same rules by which a plan decides about them.
+pub fn why_copies_stay(scan: &Scan) -> HashMap<FileId, String> {
+    let mut reasons = HashMap::new();
+    for (id, copy) in copies_of(scan) {
+        if let Copy::Both(why) = copy {
+            reasons.insert(id, why);
+        }
+    }
+    reasons
+}
+
+/// What the rules say of every copy.
+pub fn copies_of(scan: &Scan) -> HashMap<FileId, Copy> {
+    let uses = Uses::new(&scan.tree, &scan.references);
+    let known = Known { tree: &scan.tree, facts: &scan.facts, looks: &scan.looks, uses: &uses, units: &scan.units };
+    let verdicts = classify::classify(&known);
+    Copies::new(scan, &uses, &verdicts, HashMap::new()).decide()
 }
 
 /// A decision before it has its line: targets are relative to `into`.
@@ -72,9 +88,12 @@ struct Decision {
     by_hand: bool,
 }
 
+/// A file that goes somewhere: its path below the folder, the place, and what it is for.
+type Wanted = (FileId, RelPath, Spot, Verdict);
+
 struct Maker<'a> {
     scan: &'a Scan,
-    study: &'a Study,
+    uses: &'a Uses,
     options: &'a Options,
     folders: Folders,
     verdicts: Vec<Option<Verdict>>,
@@ -133,7 +152,7 @@ impl Maker<'_> {
             let inside: Vec<FileId> = self.scan.groups.iter().flat_map(|group| group.files.iter().copied()).collect();
             ages.extend(git::ages(repository, tree, &inside));
         }
-        let copies = Copies::new(self.scan, self.study, &self.verdicts, ages).decide();
+        let copies = Copies::new(self.scan, self.uses, &self.verdicts, ages).decide();
         let decided: Vec<(FileId, Decision)> = copies
             .iter()
             .filter(|(id, _)| !self.decided.contains_key(id) && tree.path(**id).is_within(&self.folders.from))
@@ -154,7 +173,7 @@ impl Maker<'_> {
     /// A place for everything that has no decision yet. Whoever would take a place twice gets his whole old path below it.
     fn place(&mut self) {
         let around = self.forms_around();
-        let mut wanted: Vec<(FileId, RelPath, Spot, Verdict)> = Vec::new();
+        let mut wanted: Vec<Wanted> = Vec::new();
         for (id, path) in self.subjects() {
             if self.decided.contains_key(&id) {
                 continue;
@@ -166,7 +185,7 @@ impl Maker<'_> {
                 language: self.scan.facts[id.index()]
                     .as_ref()
                     .map_or(crate::language::Language::Empty, |facts| facts.language),
-                what: self.study.looks[id.index()].as_ref().map_or(What::Plain, |look| look.what),
+                what: self.scan.looks[id.index()].as_ref().map_or(What::Plain, |look| look.what),
                 around: path.parent().and_then(|folder| around.get(&folder).copied()).unwrap_or(What::Plain),
                 changed: self.tree().entry(id).mtime.0,
             };
@@ -179,6 +198,7 @@ impl Maker<'_> {
                 }
             }
         }
+        let wanted = self.without_readmes_that_stay(wanted);
         let taken = self.taken();
         let mut by_target: HashMap<RelPath, usize> = HashMap::new();
         let mut folders: HashSet<RelPath> = HashSet::new();
@@ -213,6 +233,30 @@ impl Maker<'_> {
         }
     }
 
+    /// A README goes with its folder. Where the folder stays, because something in it does or something comes into it, so
+    /// does its README.
+    fn without_readmes_that_stay(&mut self, wanted: Vec<Wanted>) -> Vec<Wanted> {
+        if !self.is_in_place() {
+            return wanted;
+        }
+        let is_readme = |path: &RelPath| classify::names::is_readme(path.name());
+        let comes = wanted.iter().filter(|(_, path, ..)| !is_readme(path)).map(|(_, _, spot, _)| spot.path());
+        let stays = self.decided.iter().filter(|(_, decision)| matches!(decision.act, Act::Keep | Act::Decide));
+        let stays = stays.filter_map(|(id, _)| self.tree().path(*id).below(&self.folders.from));
+        let folders: HashSet<RelPath> =
+            comes.chain(stays).flat_map(|path| path.ancestors().collect::<Vec<_>>()).collect();
+        let (stay, go): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|(_, path, _, verdict)| {
+            let folder = path.parent().unwrap_or_default();
+            is_readme(path) && verdict.class != Class::Archive && folders.contains(&folder)
+        });
+        for (id, path, _, verdict) in stay {
+            let because = format!("tells of `{}/`, which stays", path.parent().unwrap_or_default());
+            let Verdict { class, confidence, .. } = verdict;
+            self.decided.insert(id, Decision { act: Act::Keep, class, confidence, because, by_hand: false });
+        }
+        go
+    }
+
     /// Paths below the target that nothing leaves.
     fn taken(&self) -> HashSet<RelPath> {
         let tree = self.tree();
@@ -233,7 +277,7 @@ impl Maker<'_> {
     fn forms_around(&self) -> HashMap<RelPath, What> {
         let mut counts: HashMap<RelPath, Vec<(What, usize)>> = HashMap::new();
         for (id, path) in self.subjects() {
-            let Some(what) = self.study.looks[id.index()].as_ref().map(|look| look.what) else { continue };
+            let Some(what) = self.scan.looks[id.index()].as_ref().map(|look| look.what) else { continue };
             if !matches!(what.class(), Some(Class::Infrastructure)) {
                 continue;
             }

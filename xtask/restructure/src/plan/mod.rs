@@ -19,7 +19,8 @@ use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
 use crate::tree::{Digest, Entry, FileId, Git, Kind, Tree};
 
-pub use make::{Made, make};
+pub use copies::Copy;
+pub use make::{Made, copies_of, make, why_copies_stay};
 
 /// How a plan is made.
 #[derive(Clone, Debug)]
@@ -103,6 +104,10 @@ pub enum Readmes {
 }
 
 impl Readmes {
+    pub const ALL: [Readmes; 3] = [Readmes::EveryFolder, Readmes::OutsideApplications, Readmes::None];
+    pub fn from_name(name: &str) -> Option<Readmes> {
+        Readmes::ALL.into_iter().find(|readmes| readmes.name() == name)
+    }
     pub fn name(self) -> &'static str {
         match self {
             Readmes::EveryFolder => "every-folder",

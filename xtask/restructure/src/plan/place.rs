@@ -1,6 +1,6 @@
 //! From what a file is for to where it lies in the layout.
 
-use crate::classify::class::words;
+use crate::classify::class::{said_by, words};
 use crate::classify::documents::Document;
 use crate::classify::look::What;
 use crate::classify::{Class, Role, Verdict, former};
@@ -143,7 +143,15 @@ fn kept_script(placed: &Placed) -> Spot {
     let class = placed.verdict.class;
     let function = if class.is_database() { "database" } else { class.name() };
     let generic = format!("{GENERIC} core tools bin {function} {}", function.replace('-', " "));
-    Spot::new(format!("scripts/{function}"), rest(placed.path, &generic), placed.path)
+    let mut rest = rest(placed.path, &generic);
+    // `deploy/` says no more than `deployment/` does.
+    let says_the_same = |part: &Vec<u8>| {
+        let own = words(&String::from_utf8_lossy(part));
+        let is_same = |word: &String| said_by(word).iter().any(|(said, weight)| *said == class && *weight >= 1.0);
+        !own.is_empty() && own.iter().all(is_same)
+    };
+    rest.retain(|part| !says_the_same(part));
+    Spot::new(format!("scripts/{function}"), rest, placed.path)
 }
 
 /// The folder of infrastructure that a form belongs to, and words of folders that say the same.

@@ -64,15 +64,23 @@ pub fn compare<'a>(
     lost.into_iter().filter_map(loss).collect()
 }
 
-/// The new content of every file that is rewritten, by its path after.
-pub fn written(tree: &Tree, moves: &Moves, rewrites: &Rewrites) -> Result<Vec<(RelPath, Vec<u8>)>> {
+fn written(tree: &Tree, moves: &Moves, rewrites: &Rewrites) -> Result<Vec<(RelPath, Vec<u8>)>> {
+    let by_file = rewritten(tree, rewrites)?.into_iter();
+    Ok(by_file.map(|(id, content)| (moves.after(tree.path(id)), content)).collect())
+}
+
+/// The new content of every file that is rewritten; of a link, its target.
+pub fn rewritten(tree: &Tree, rewrites: &Rewrites) -> Result<Vec<(FileId, Vec<u8>)>> {
     let by_file = rewrites.edits.chunk_by(|a, b| a.file == b.file);
     by_file
         .map(|edits| {
             let id = edits[0].file;
-            let content = tree.content(id)?;
+            let content = match &tree.entry(id).kind {
+                crate::tree::Kind::Symlink(target) => target.clone(),
+                _ => tree.content(id)?.into_owned(),
+            };
             let edits: Vec<&references::Edit> = edits.iter().collect();
-            Ok((moves.after(tree.path(id)), references::apply(&content, &edits)))
+            Ok((id, references::apply(&content, &edits)))
         })
         .collect()
 }

@@ -40,6 +40,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
         return Err(Failure::busy("another run has begun to restructure this folder meanwhile").into());
     }
     let step = ui::step("journal");
+    super::remember(workspace, &prepared.plan.options.folder, &prepared.plan.options.into)?;
     prepared.begin()?;
     step.done_with(&plural(prepared.journal.steps.len(), "step"));
     carry_out(&prepared.state, &prepared.journal)
@@ -75,12 +76,9 @@ fn carry_out(state: &State, journal: &Journal) -> Result<Exit> {
     let step = ui::step("apply");
     apply::carry_out(state, journal, &step)?;
     step.done();
+    let root = journal.root(state)?;
     for commits in &journal.commits {
-        ui::say(&format!(
-            "committed in `{}`: {}",
-            if commits.top.is_root() { ".".to_owned() } else { commits.top.to_string() },
-            commits.summary
-        ));
+        ui::say(&format!("committed in `{}`: {}", commits.top.on(&root).display(), commits.summary));
     }
     ui::say(&format!(
         "next:\n  cargo xtask restructure verify {target}\n  cargo xtask restructure finish {target}, or undo {target}"

@@ -5,6 +5,7 @@ mod finish;
 mod plan;
 mod scan;
 mod undo;
+mod verify;
 mod why;
 
 use std::process::ExitCode;
@@ -14,11 +15,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use base::processes::keeper;
 use base::tools::files::Lock;
-use base::tools::{cmd, guard, hash};
+use base::tools::{cmd, files, guard, hash};
 use base::ui::{self, Exit, Failure};
 use base::workspace::Workspace;
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::journal::{Journal, State};
 
@@ -54,6 +55,7 @@ fn answer(text: &str) -> Result<Exit> {
         "scan" => scan::run(workspace, &request),
         "plan" => plan::run(workspace, &request),
         "apply" => apply::run(workspace, &request),
+        "verify" => verify::run(workspace, &request),
         "undo" => undo::run(workspace, &request),
         "finish" => finish::run(workspace, &request),
         "why" => why::run(workspace, &request),
@@ -112,8 +114,12 @@ fn find(workspace: &Workspace, folder: &Utf8Path) -> Result<(State, Journal)> {
         let journal = Journal::read(&own)?;
         return Ok((own, journal));
     }
-    for target in folder.ancestors().skip(1).chain([workspace.root()]) {
-        let state = State::of(target);
+    let remembered = files::read_json(&pointer(workspace, folder))
+        .and_then(|value| Some(Utf8PathBuf::from(value["into"].as_str()?)));
+    let targets =
+        folder.ancestors().skip(1).map(Utf8Path::to_owned).chain([workspace.root().to_owned()]).chain(remembered);
+    for target in targets {
+        let state = State::of(&target);
         if !state.journal().exists() && !state.finishing().exists() {
             continue;
         }
@@ -125,6 +131,19 @@ fn find(workspace: &Workspace, folder: &Utf8Path) -> Result<(State, Journal)> {
     // The message for a folder without one.
     let journal = Journal::read(&own)?;
     Ok((own, journal))
+}
+
+/// Where the workspace that runs this has written down which target a folder was brought into.
+fn pointer(workspace: &Workspace, folder: &Utf8Path) -> Utf8PathBuf {
+    workspace.ops().join("restructured").join(format!("{}.json", &hash::sha256(folder.as_str())[..12]))
+}
+
+/// So that `verify`, `undo` and `finish` find the target by the folder that was taken apart.
+fn remember(workspace: &Workspace, folder: &Utf8Path, into: &Utf8Path) -> Result<()> {
+    if folder == into {
+        return Ok(());
+    }
+    files::write_json(&pointer(workspace, folder), &json!({"into": into.as_str()}))
 }
 
 /// A count with its noun.

@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Request, plural};
 use crate::classify::former;
 use crate::plan::{self, Options, file, rules};
+use crate::report;
 use crate::scan::Scan;
 
 /// Runs in this order: the folder is read; an older plan's decisions and rules of one's own are taken over; the rest is
@@ -29,7 +30,8 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     };
     let options = options(request, folder, into, old.as_ref().map(|(old, _)| old))?;
     let step = ui::step("scan");
-    let state: Vec<&Utf8Path> = output.iter().map(Utf8PathBuf::as_path).collect();
+    let page = request.text("html").map(Utf8Path::new);
+    let state: Vec<&Utf8Path> = output.iter().map(Utf8PathBuf::as_path).chain(page).collect();
     let scan = Scan::of(&[&options.folder, &options.into], &state)?;
     step.done_with(&plural(scan.tree.sources().count(), "file"));
     let step = ui::step("plan");
@@ -45,13 +47,25 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     match (&output, old) {
         (Some(path), Some((old, text))) => files::write(path, file::again(&made.plan, path, &old, &text), 0o644)?,
         (Some(path), None) => files::write(path, file::render(&made.plan, path), 0o644)?,
+        (None, _) if request.is("json") => {}
         (None, _) => ui::out(&file::render(&made.plan, &absolute("plan.yaml")?)),
+    }
+    if let Some(page) = request.text("html") {
+        let has_task = |task: &str| request.has_task(task);
+        let syntax = super::scan::look_at_syntax(workspace, &scan);
+        let report = super::scan::report(&scan, Some(&syntax), Some(&made), &options.folder, &has_task);
+        files::write(Utf8Path::new(page), report::page(&report), 0o644)?;
+        ui::say(&format!("page: {page}"));
+    }
+    if request.is("json") {
+        let has_task = |task: &str| request.has_task(task);
+        ui::json(&report::plan_json(&super::scan::report(&scan, None, Some(&made), &options.folder, &has_task)));
     }
     Ok(Exit::Done)
 }
 
 /// Rules of the folder itself come first, then those of the target, then those of the workspace that runs this.
-fn rules(workspace: &Workspace, options: &Options) -> Result<Vec<rules::Rule>> {
+pub fn rules(workspace: &Workspace, options: &Options) -> Result<Vec<rules::Rule>> {
     let mut all = Vec::new();
     let mut seen = Vec::new();
     for root in [options.folder.as_path(), options.into.as_path(), workspace.root()] {
@@ -79,7 +93,7 @@ fn options(request: &Request, folder: Utf8PathBuf, into: Utf8PathBuf, old: Optio
 }
 
 /// The quarter that it is.
-fn now() -> String {
+pub fn now() -> String {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     former::period_of(i64::try_from(seconds).unwrap_or(0))
 }

@@ -17,7 +17,7 @@ use crate::language::Language;
 use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::plan::{Act, Folders, Item, Plan, Readmes};
-use crate::scan::{Scan, Study};
+use crate::scan::Scan;
 use crate::tree::{FileId, Kind, Tree};
 
 /// Where the paths stand that must not come back, below the target.
@@ -60,7 +60,6 @@ impl<'a> Teller<'a> {
     /// this program has a task.
     pub fn new(
         scan: &Scan,
-        study: &Study,
         plan: &Plan,
         decisions: &BTreeMap<RelPath, Item>,
         moves: &Moves,
@@ -68,6 +67,7 @@ impl<'a> Teller<'a> {
         has_task: &dyn Fn(&str) -> bool,
     ) -> Teller<'a> {
         let folders = Folders::of(&scan.tree, &plan.options);
+        let secrets = secrets(scan);
         let before: HashMap<RelPath, FileId> = scan.tree.ids().map(|id| (scan.tree.path(id).clone(), id)).collect();
         let mut told = BTreeMap::new();
         let mut commands = Vec::new();
@@ -79,7 +79,9 @@ impl<'a> Teller<'a> {
             let below = origin.below(&folders.from);
             let item = below.as_ref().and_then(|below| decisions.get(below));
             let facts = scan.facts[was.index()].as_ref();
-            let one = tell(after, id, facts, item, below.filter(|_| origin != *path), has_task);
+            let mut one = tell(after, id, facts, item, below.filter(|_| origin != *path), has_task);
+            // A value that is a secret in one file may stand in the first comment of another.
+            one.summary = one.summary.filter(|summary| secrets.iter().all(|secret| !summary.contains(secret)));
             if let (Some(task), Some(was)) = (one.script, &one.was) {
                 commands.push((was.clone(), task, path.clone()));
             }
@@ -89,7 +91,7 @@ impl<'a> Teller<'a> {
             told.insert(path.clone(), one);
         }
         commands.sort_by(|a, b| a.0.cmp(&b.0));
-        let units = study
+        let units = scan
             .units
             .iter()
             .flat_map(|(_, units)| &units.units)
@@ -106,10 +108,6 @@ impl<'a> Teller<'a> {
         }
         let into = &self.folders.into;
         let new = |path: RelPath, text: String| Written { path, content: text.into_bytes(), replaces: None };
-        if !retired.is_empty() {
-            let path = into.append(&RelPath::new(RETIRED).unwrap_or_default());
-            written.push(new(path, self.retired(retired)));
-        }
         let catalog = into.join(b"CATALOG.md");
         written.push(new(catalog, catalog::catalog(self)));
         let archive = into.join(b"_archive");
@@ -119,10 +117,17 @@ impl<'a> Teller<'a> {
         for folder in readme::wanted(self) {
             written.push(new(folder.join(b"README.md"), readme::text(self, &folder)));
         }
+        // What is written where something was has not come back.
+        let is_new = |path: &RelPath| written.iter().any(|written: &Written| written.path == *path);
+        let retired: Vec<&(RelPath, RelPath)> = retired.iter().filter(|(old, _)| !is_new(old)).collect();
+        if !retired.is_empty() {
+            let path = into.append(&RelPath::new(RETIRED).unwrap_or_default());
+            written.push(new(path, self.retired(&retired)));
+        }
         Ok(written)
     }
 
-    fn retired(&self, retired: &[(RelPath, RelPath)]) -> String {
+    fn retired(&self, retired: &[&(RelPath, RelPath)]) -> String {
         let mut text = "# Old paths that must not come back: a merge from a branch that still has them would bring the old tree back.\n\
                         # `cargo xtask validate` and `cargo xtask restructure verify` fail when one is there. OLD PATH -> where it went\n"
             .to_owned();
@@ -143,6 +148,20 @@ impl<'a> Teller<'a> {
     pub fn shown(&self, path: &RelPath) -> String {
         path.below(&self.folders.into).map_or_else(|| path.to_string(), |below| below.to_string())
     }
+}
+
+/// Every value that was found to be a secret.
+fn secrets(scan: &Scan) -> Vec<String> {
+    let mut values = Vec::new();
+    for id in scan.tree.sources() {
+        let Some(facts) = scan.facts[id.index()].as_ref().filter(|facts| !facts.secrets.is_empty()) else { continue };
+        let Ok(content) = scan.tree.content(id) else { continue };
+        let of_file = facts.secrets.iter().map(|secret| String::from_utf8_lossy(secret.value(&content)).into_owned());
+        values.extend(of_file.filter(|value| value.len() >= 5));
+    }
+    values.sort();
+    values.dedup();
+    values
 }
 
 fn tell(

@@ -168,7 +168,8 @@ fn clean(text: &str) -> String {
             c => plain.push(c),
         }
     }
-    let words: Vec<&str> = plain.split_whitespace().filter(|word| !is_path(word)).collect();
+    let is_fit = |word: &&str| !is_path(word) && !secrets::is_random_word(word);
+    let words: Vec<&str> = plain.split_whitespace().filter(is_fit).collect();
     let line = words.join(" ");
     let line = line.trim_matches(['-', ':', '=', ' ', ',', ';', '.']);
     if line.chars().count() <= LONGEST {

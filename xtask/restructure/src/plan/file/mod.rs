@@ -163,9 +163,8 @@ fn plan(file: &Utf8Path, home: &Utf8Path, node: &Node, findings: &mut Vec<Findin
         None => None,
     };
     let readmes = fields.need("readmes", findings).and_then(|node| {
-        let all = [Readmes::EveryFolder, Readmes::OutsideApplications, Readmes::None];
-        let word = yaml::word(file, node, &all.map(Readmes::name), findings)?;
-        all.into_iter().find(|readmes| readmes.name() == word)
+        let word = yaml::word(file, node, &Readmes::ALL.map(Readmes::name), findings)?;
+        Readmes::from_name(word)
     });
     let digest = fields.need("digest", findings).and_then(|node| {
         let text = yaml::text(file, node, "the digest that the plan was made with", findings)?;
