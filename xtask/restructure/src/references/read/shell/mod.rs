@@ -3,7 +3,9 @@
 //! The text is read once, in order, the way a shell would: words are taken apart, variables that hold a path are
 //! followed, `cd` changes where the next path is read from. Nothing is run, both branches of an `if` are read.
 
+mod arguments;
 mod commands;
+mod programs;
 mod values;
 mod words;
 
