@@ -12,6 +12,7 @@ mod makefile;
 mod markdown;
 mod package;
 mod patterns;
+mod program;
 mod python;
 mod settings;
 mod shell;

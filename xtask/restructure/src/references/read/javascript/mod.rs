@@ -8,8 +8,8 @@ use super::super::Kind;
 use super::super::mention::{Anchor, Form, Mention, Said, Weight};
 use super::super::source::{Outer, Source};
 use super::super::spelling::Spelling;
+use super::program::{Quoted, Token, What};
 use paths::Paths;
-use tokens::{Token, What};
 
 pub(crate) fn read(source: &Source, said: &mut Said) {
     let tokens = tokens::tokens(&source.bytes);
@@ -22,20 +22,19 @@ pub(crate) fn read(source: &Source, said: &mut Said) {
                 super::words::read_prose(source, token.span.clone(), paths.said);
                 at += 1;
             }
-            What::Text { start, end } if is_module(source, &tokens, at) => {
-                module(source, start..end, paths.said);
-                at += 1;
-            }
-            What::Template { start, end }
-                if is_module(source, &tokens, at) && !source.bytes[start..end].contains(&b'$') =>
-            {
-                module(source, start..end, paths.said);
+            What::Text(text) if is_module(source, &tokens, at) && !is_open(source, &text) => {
+                module(source, text.start..text.end, paths.said);
                 at += 1;
             }
             What::Name => at = paths.statement(at),
             _ => at = paths.expression(at),
         }
     }
+}
+
+/// True for a template of which some is known only when it runs.
+fn is_open(source: &Source, text: &Quoted) -> bool {
+    text.is_format && source.bytes[text.start..text.end].contains(&b'$')
 }
 
 /// True for a string that names a module: behind `from`, `import`, `require(`.
@@ -64,9 +63,9 @@ fn is_defined(source: &Source, tokens: &[Token], at: usize) -> bool {
     let mut back = tokens[..at]
         .iter()
         .rev()
-        .skip_while(|token| matches!(token.what, What::Text { .. } | What::Comment) || token.is(source, b","));
+        .skip_while(|token| matches!(token.what, What::Text(_) | What::Comment) || token.is(source, b","));
     let is_list = back.next().is_some_and(|token| token.is(source, b"["));
-    let mut call = back.skip_while(|token| matches!(token.what, What::Text { .. }) || token.is(source, b","));
+    let mut call = back.skip_while(|token| matches!(token.what, What::Text(_)) || token.is(source, b","));
     is_list
         && call.next().is_some_and(|token| token.is(source, b"("))
         && call.next().is_some_and(|token| {
