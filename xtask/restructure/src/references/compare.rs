@@ -61,14 +61,25 @@ pub fn compare(
             .into_iter()
             .flatten()
             .filter(|edit| edit.span.start >= reference.span.start && edit.span.end <= reference.span.end);
-        let mut own_edits = own_edits.peekable();
-        if matches!(target, Target::Folder(_))
-            && own_edits.peek().is_some()
-            && own_edits.all(|edit| edit.new.is_empty())
-        {
+        let own_edits: Vec<&&Edit> = own_edits.collect();
+        let has_gap = own_edits.iter().any(|edit| edit.span.is_empty());
+        let grown: usize = own_edits.iter().map(|edit| edit.new.len()).sum();
+        let is_shorter = !own_edits.is_empty() && own_edits.iter().all(|edit| edit.new.is_empty());
+        if matches!(target, Target::Folder(_)) && is_shorter {
             continue;
         }
         let start = reference.span.start.saturating_add_signed(shift);
+        // `$(dirname "$X")/sub`: what was one path is two now, the second behind the first.
+        let is_reached = |at: usize| {
+            let now = after.0.get(&moves.after(path)).and_then(|id| by_place.get(&(id, at)));
+            now.into_iter().flatten().any(|now| now.outcome == Outcome::Resolved(Target::Folder(wanted.clone())))
+        };
+        if matches!(target, Target::Folder(_))
+            && has_gap
+            && (start..=start + reference.span.len() + grown).any(is_reached)
+        {
+            continue;
+        }
         let now = after.0.get(&moves.after(path)).and_then(|id| by_place.get(&(id, start)));
         let outcomes = now.into_iter().flatten().filter(|now| now.kind == reference.kind).map(|now| &now.outcome);
         let mut found = None;

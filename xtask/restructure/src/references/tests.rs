@@ -199,6 +199,16 @@ fn what_may_mean_two_files_is_left_when_they_part() {
 }
 
 #[test]
+fn what_two_want_otherwise_is_not_written() {
+    let text = "for p in a b; do cat conf/$p/x.yml; done\n";
+    let files = ["conf/a/x.yml", "conf/b/x.yml"];
+    let expected = "for p in a b; do cat settings/$p/x.yml; done\n";
+    check(&files, "run.sh", text, &[("conf", "settings")], expected);
+    let told = "unclear run.sh:1: conf/a/x.yml: what is used through it goes different ways\n";
+    check(&files, "run.sh", text, &[("conf/a", "other/a")], &format!("{text}{told}"));
+}
+
+#[test]
 fn where_it_runs_is_known_from_its_callers() {
     let scratch = Scratch::new(
         "callers",
@@ -351,9 +361,10 @@ fn what_is_not_there_is_told_apart() {
 const PROJECT: &[(&str, &str)] = &[
     (
         "scripts/all.sh",
-        "#!/bin/bash\nset -e\ncd \"$(dirname \"$0\")/..\"\nsource scripts/lib/say.sh\nsay one\n\"./scripts/deep/two.sh\" \"$PWD\" > /dev/null\nbash scripts/deep/two.sh\npython3 jobs/three.py\nnode web/four.js\nfor f in data/*.txt; do cat \"$f\"; done\nmake -s -C tools five\nbash -c 'cd data && cat \"a b.txt\"'\nNAME=data\ncat \"$NAME/c.txt\" \"./$NAME/c.txt\"\n(cd web && node ./five.js)\n",
+        "#!/bin/bash\nset -e\ncd \"$(dirname \"$0\")/..\"\nsource scripts/lib/say.sh\nsay one\n\"./scripts/deep/two.sh\" \"$PWD\" > /dev/null\nbash scripts/deep/two.sh\npython3 jobs/three.py\nnode web/four.js\nfor f in data/*.txt; do cat \"$f\"; done\nmake -s -C tools five\nbash -c 'cd data && cat \"a b.txt\"'\nNAME=data\ncat \"$NAME/c.txt\" \"./$NAME/c.txt\"\n(cd web && node ./five.js)\nbash scripts/deep/gap.sh\n",
     ),
     ("scripts/lib/say.sh", "say() { echo \"say $1 $(cat \"$(dirname \"${BASH_SOURCE[0]}\")/../../data/c.txt\")\"; }\n"),
+    ("scripts/deep/gap.sh", "#!/bin/bash\nD=$(dirname $(dirname $0))\nsource $D/lib/say.sh\nsay gap\n"),
     (
         "scripts/deep/two.sh",
         "#!/bin/bash\nHERE=\"$(cd -- \"$(dirname -- \"${BASH_SOURCE[0]}\")\" &> /dev/null && pwd)\"\nROOT=\"$(cd \"$HERE/../..\" && pwd)\"\nUP=$(dirname \"$(dirname \"$HERE\")\")\n. \"$HERE/../lib/say.sh\"\nsay two\ncat \"$ROOT\"/data/'a b.txt' \"${UP}/data/c.txt\"\n",

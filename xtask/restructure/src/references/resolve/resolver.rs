@@ -99,6 +99,12 @@ impl Resolver<'_> {
                     }
                 }
                 Anchor::Outside => is_unknown = true,
+                Anchor::Modules if modules::comes_with_python(&mention.text) => {
+                    let own = &self.file.places.own;
+                    if !self.tree.is_file(&own.join(b"__init__.py")) {
+                        merge(&mut tiers, vec![vec![(Anchor::Own, own.clone())]]);
+                    }
+                }
                 Anchor::Modules => {
                     // The script's own folder, then what it adds to `sys.path`, then where packages usually lie.
                     let mut places: Tiers = vec![vec![(Anchor::Own, self.file.places.own.clone())]];

@@ -80,6 +80,14 @@ pub fn apply(content: &[u8], edits: &[&Edit]) -> Vec<u8> {
     out
 }
 
+/// What one reference wants to be written.
+struct Wanted {
+    index: usize,
+    changes: Vec<Change>,
+    from: RelPath,
+    to: RelPath,
+}
+
 struct Rewriter<'a> {
     world: &'a World<'a>,
     references: &'a [Reference],
@@ -108,20 +116,14 @@ impl<'a> Rewriter<'a> {
     }
 
     fn write(mut self, rewrites: &mut Rewrites) -> Result<()> {
-        let mut changes: Vec<(Change, usize, RelPath, RelPath)> = Vec::new();
+        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut stays: HashSet<&Range<usize>> = HashSet::new();
         let mut content = None;
         // By number: what could not be written, and all that is read from there.
         let mut failed: HashSet<usize> = HashSet::new();
         for index in 0..self.references.len() {
             let reference = &self.references[index];
             if reference.readings.is_empty() {
-                continue;
-            }
-            let stands_on =
-                |reading: &Reading| matches!(reading.anchor, Anchor::At(number) if failed.contains(&number));
-            if reference.readings.iter().any(stands_on) {
-                failed.insert(reference.number);
-                self.unclear.insert(index, "what it is read from cannot be rewritten");
                 continue;
             }
             let mut texts: Vec<Option<(Vec<u8>, RelPath, RelPath)>> = Vec::new();
@@ -135,38 +137,37 @@ impl<'a> Rewriter<'a> {
                 self.unclear.entry(index).or_insert("it may mean several files, and they go different ways");
                 continue;
             }
-            let Some(Some((text, from, to))) = texts.pop() else { continue };
+            let Some(Some((text, from, to))) = texts.pop() else {
+                stays.insert(&reference.span);
+                continue;
+            };
             if content.is_none() {
                 content = Some(self.world.before.content(reference.file)?);
             }
             let bytes = content.as_deref().unwrap_or_default();
             match reference.mention.spelling.respell(&reference.span, &reference.mention.text, &text, bytes) {
-                Some(parts) => changes.extend(parts.into_iter().map(|part| (part, index, from.clone(), to.clone()))),
+                Some(changes) => wanted.push(Wanted { index, changes, from, to }),
                 None => {
                     failed.insert(reference.number);
                     self.unclear.insert(index, "the new path cannot be written in its place");
                 }
             }
         }
+        self.drop_what_crosses(&mut wanted, &stays, &mut failed);
         let content = content.unwrap_or_default();
-        changes.sort_by(|a, b| (a.0.0.start, a.0.0.end).cmp(&(b.0.0.start, b.0.0.end)).then(a.0.1.cmp(&b.0.1)));
-        changes.dedup_by(|a, b| a.0 == b.0);
-        changes.retain(|((span, new), ..)| content[span.clone()] != **new);
-        // Two that want the same bytes otherwise: neither is written.
-        let is_crossed = |a: &Change, b: &Change| a.0.end > b.0.start || a.0 == b.0;
-        let crossed: Vec<usize> = (1..changes.len())
-            .filter(|i| is_crossed(&changes[i - 1].0, &changes[*i].0))
-            .flat_map(|i| [i - 1, i])
-            .collect();
-        for (place, ((span, new), index, from, to)) in changes.into_iter().enumerate() {
-            let reference = &self.references[index];
-            if crossed.contains(&place) {
-                self.unclear.insert(index, "what is used through it goes different ways");
-                continue;
+        let mut edits: Vec<Edit> = Vec::new();
+        for Wanted { index, changes, from, to } in wanted {
+            let Reference { file, line, .. } = self.references[index];
+            for (span, new) in changes {
+                let old = content[span.clone()].to_vec();
+                if old != new {
+                    edits.push(Edit { file, span, old, new, line, from: from.clone(), to: to.clone() });
+                }
             }
-            let old = content[span.clone()].to_vec();
-            rewrites.edits.push(Edit { file: reference.file, span, old, new, line: reference.line, from, to });
         }
+        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        edits.dedup_by(|a, b| a.span == b.span && a.new == b.new);
+        rewrites.edits.extend(edits);
         for (index, why) in self.unclear {
             let reference = &self.references[index];
             rewrites.unclear.push(Unclear {
@@ -178,6 +179,51 @@ impl<'a> Rewriter<'a> {
             });
         }
         Ok(())
+    }
+
+    /// Takes away all changes of a reference when one of them wants bytes that another one wants otherwise, or wants to
+    /// stay; then those of what is read from there.
+    fn drop_what_crosses(
+        &mut self,
+        wanted: &mut Vec<Wanted>,
+        stays: &HashSet<&Range<usize>>,
+        failed: &mut HashSet<usize>,
+    ) {
+        loop {
+            let mut changes: Vec<(&Change, usize)> =
+                wanted.iter().flat_map(|wanted| wanted.changes.iter().map(|change| (change, wanted.index))).collect();
+            changes.sort_by_key(|((span, _), _)| (span.start, span.end));
+            let mut lost: Vec<usize> = Vec::new();
+            for pair in changes.windows(2) {
+                let ((a, one), (b, other)) = (pair[0], pair[1]);
+                let is_crossed = a != b && (a.0.end > b.0.start || a.0 == b.0);
+                if is_crossed {
+                    lost.extend([one, other]);
+                }
+            }
+            let is_held = |index: &usize| {
+                let span = &self.references[*index].span;
+                !span.is_empty() && stays.contains(span)
+            };
+            lost.extend(wanted.iter().map(|wanted| wanted.index).filter(is_held));
+            for index in &lost {
+                failed.insert(self.references[*index].number);
+                self.unclear.insert(*index, "what is used through it goes different ways");
+            }
+            let mut is_settled = lost.is_empty();
+            for (index, reference) in self.references.iter().enumerate() {
+                let stands_on =
+                    |reading: &Reading| matches!(reading.anchor, Anchor::At(number) if failed.contains(&number));
+                if reference.readings.iter().any(stands_on) && failed.insert(reference.number) {
+                    self.unclear.insert(index, "what it is read from cannot be rewritten");
+                    is_settled = false;
+                }
+            }
+            wanted.retain(|wanted| !failed.contains(&self.references[wanted.index].number));
+            if is_settled {
+                return;
+            }
+        }
     }
 
     fn by_number(&self, number: usize) -> Option<usize> {

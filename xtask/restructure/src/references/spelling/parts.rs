@@ -81,7 +81,15 @@ impl Spelling {
                 }
             }
         }
-        Some(changes)
+        // Brackets that close and a name behind them go to the same place: in this order, as one.
+        let mut merged: Vec<Change> = Vec::new();
+        for (span, bytes) in changes {
+            match merged.iter_mut().find(|(other, _)| *other == span && span.is_empty()) {
+                Some((_, known)) => known.extend_from_slice(&bytes),
+                None => merged.push((span, bytes)),
+            }
+        }
+        Some(merged)
     }
 }
 

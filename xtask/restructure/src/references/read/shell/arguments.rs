@@ -107,9 +107,8 @@ impl Shell<'_> {
         if units.is_empty() {
             return;
         }
-        if word.literal().is_some_and(|text| text.iter().any(|byte| matches!(byte, b' ' | b'\n')))
-            && word.position(b'/').is_some()
-        {
+        let has_blanks = word.literal().is_some_and(|text| text.iter().any(|byte| matches!(byte, b' ' | b'\n')));
+        if has_blanks && !word.is_bare() && word.position(b'/').is_some() {
             // A sentence, or a path with blanks.
             let drafts = self.drafts(word, units);
             for draft in &drafts {
