@@ -207,8 +207,11 @@ impl Tree {
             Some(Content::Bytes(_)) => None,
         }
     }
-    /// All bytes of a file.
+    /// All bytes of a file; of a symbolic link, where it leads.
     pub fn content(&self, id: FileId) -> Result<Cow<'_, [u8]>> {
+        if let Kind::Symlink(target) = &self.entry(id).kind {
+            return Ok(Cow::Borrowed(target));
+        }
         if let Some(Content::Bytes(bytes)) = self.content.get(&id) {
             return Ok(Cow::Borrowed(bytes));
         }

@@ -54,6 +54,14 @@ pub(crate) fn may_be_path(text: &[u8]) -> bool {
     }
 }
 
+/// True for a word that may name a file or a folder, as any other thing.
+pub(crate) fn is_name(text: &[u8]) -> bool {
+    text.len() <= 64
+        && text.iter().any(u8::is_ascii_alphabetic)
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        && text[0] != b'-'
+}
+
 pub(crate) fn is_known_name(name: &[u8]) -> bool {
     matches!(
         name,

@@ -55,6 +55,19 @@ pub fn compare(
             .filter(|edit| edit.span.start < reference.span.start)
             .map(|edit| edit.new.len() as isize - edit.old.len() as isize)
             .sum();
+        // Steps up that were taken away leave nothing to look at: `"$HERE/.."` became `"$HERE"`.
+        let own_edits = edits_of
+            .get(&reference.file)
+            .into_iter()
+            .flatten()
+            .filter(|edit| edit.span.start >= reference.span.start && edit.span.end <= reference.span.end);
+        let mut own_edits = own_edits.peekable();
+        if matches!(target, Target::Folder(_))
+            && own_edits.peek().is_some()
+            && own_edits.all(|edit| edit.new.is_empty())
+        {
+            continue;
+        }
         let start = reference.span.start.saturating_add_signed(shift);
         let now = after.0.get(&moves.after(path)).and_then(|id| by_place.get(&(id, start)));
         let outcomes = now.into_iter().flatten().filter(|now| now.kind == reference.kind).map(|now| &now.outcome);

@@ -1,7 +1,9 @@
 //! Patterns of paths, and the files of a tree that they match.
 
+use std::collections::HashMap;
+
 use crate::path::RelPath;
-use crate::tree::Tree;
+use crate::tree::{FileId, Tree};
 
 /// True when a pattern with `*`, `?` and `**` matches a path, both read part by part.
 pub(crate) fn matches(pattern: &[u8], path: &[u8]) -> bool {
@@ -47,53 +49,79 @@ pub(crate) fn part(pattern: &[u8], name: &[u8]) -> bool {
     pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
-/// The paths below `folder` that the pattern matches, in order: files, or folders where it matches no file.
-pub(crate) fn expand(tree: &Tree, folder: &RelPath, pattern: &[u8]) -> Vec<RelPath> {
-    // Parts without a wildcard lead to the folder where to look, `..` among them.
-    let mut rest = pattern;
-    let mut from = folder.clone();
-    while let Some(slash) = rest.iter().position(|byte| *byte == b'/') {
-        if rest[..slash].iter().any(|byte| matches!(byte, b'*' | b'?')) {
-            break;
+/// What lies directly in each folder of a tree, looked up once.
+pub(crate) struct Folders<'a> {
+    tree: &'a Tree,
+    inside: HashMap<&'a [u8], Vec<FileId>>,
+}
+
+impl<'a> Folders<'a> {
+    pub fn of(tree: &'a Tree) -> Folders<'a> {
+        let mut inside: HashMap<&[u8], Vec<FileId>> = HashMap::new();
+        for id in tree.ids() {
+            let path = tree.path(id).bytes();
+            if !path.is_empty() {
+                let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                inside.entry(&path[..end]).or_default().push(id);
+            }
         }
-        let Some(next) = from.resolve(&rest[..slash]) else { return Vec::new() };
-        from = next;
-        rest = &rest[slash + 1..];
+        Folders { tree, inside }
     }
-    if rest.is_empty() || !tree.is_folder(&from) {
-        return Vec::new();
-    }
-    let pattern = split(rest);
-    let skip = if from.is_root() { 0 } else { from.bytes().len() + 1 };
-    let mut files = Vec::new();
-    let mut folders = Vec::new();
-    for id in tree.below(&from) {
-        let entry = tree.entry(id);
-        let path = &entry.path.bytes()[skip..];
-        let fits = match pattern.as_slice() {
-            // By far the most, so without taking the path apart.
-            [one] => !path.contains(&b'/') && part(one, path),
-            _ => true,
+
+    /// The paths below `folder` that the pattern matches, in order: files, or folders where it matches no file.
+    pub fn expand(&self, folder: &RelPath, pattern: &[u8]) -> Vec<RelPath> {
+        // Parts without a wildcard lead to the folder where to look, `..` among them.
+        let mut rest = pattern;
+        let mut from = folder.clone();
+        while let Some(slash) = rest.iter().position(|byte| *byte == b'/') {
+            if rest[..slash].iter().any(|byte| matches!(byte, b'*' | b'?')) {
+                break;
+            }
+            let Some(next) = from.resolve(&rest[..slash]) else { return Vec::new() };
+            from = next;
+            rest = &rest[slash + 1..];
+        }
+        let mut found = Vec::new();
+        if !rest.is_empty() {
+            self.walk(from.bytes(), &split(rest), &mut found);
+        }
+        found.sort_unstable();
+        found.dedup();
+        let entries = |whole: bool| {
+            let fits = found.iter().filter(move |id| self.tree.entry(**id).is_whole() == whole);
+            fits.map(|id| self.tree.path(*id).clone()).collect::<Vec<_>>()
         };
-        if !fits {
-            continue;
+        let files = entries(true);
+        if files.is_empty() { entries(false) } else { files }
+    }
+
+    fn walk(&self, folder: &[u8], pattern: &[&[u8]], found: &mut Vec<FileId>) {
+        let (Some((first, rest)), Some(inside)) = (pattern.split_first(), self.inside.get(folder)) else { return };
+        let is_deep = *first == b"**";
+        if is_deep && !rest.is_empty() {
+            // No folder at all is one of the ways.
+            self.walk(folder, rest, found);
         }
-        let names = split(path);
-        // A shell's star takes no name that begins with a dot.
-        let hides = |(pattern, name): (&&[u8], &&[u8])| name.first() == Some(&b'.') && pattern.first() == Some(&b'*');
-        if !parts(&pattern, &names) || pattern.len() == names.len() && pattern.iter().zip(&names).any(hides) {
-            continue;
-        }
-        if entry.is_whole() {
-            files.push(entry.path.clone())
-        } else {
-            folders.push(entry.path.clone())
-        }
-        if files.len() + folders.len() > MOST {
-            break;
+        for id in inside {
+            if found.len() > MOST {
+                return;
+            }
+            let entry = self.tree.entry(*id);
+            let name = entry.path.name();
+            // A shell's star takes no name that begins with a dot.
+            if name.first() == Some(&b'.') && first.first() == Some(&b'*') {
+                continue;
+            }
+            if is_deep {
+                if rest.is_empty() {
+                    found.push(*id);
+                }
+                self.walk(entry.path.bytes(), pattern, found);
+            } else if part(first, name) {
+                if rest.is_empty() { found.push(*id) } else { self.walk(entry.path.bytes(), rest, found) }
+            }
         }
     }
-    if files.is_empty() { folders } else { files }
 }
 
 /// A pattern that matches more says nothing about where its files belong.

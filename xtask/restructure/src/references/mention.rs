@@ -49,6 +49,8 @@ pub(crate) enum Anchor {
 /// How sure it is that the text is a path of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Weight {
+    /// A name that a variable holds: it counts once a path is made of it.
+    Idle,
     /// It is written: what is read there later was made at run time.
     Made,
     /// A word that may be something else: it counts when a file has that path, or a folder and it has a slash.
@@ -124,7 +126,7 @@ impl Said {
     /// Takes a mention whose span is in the bytes of `source` and gives it the place in the file.
     pub fn push(&mut self, source: &Source, mut mention: Mention) -> usize {
         mention.span = source.place(&mention.span);
-        mention.spelling.into_file(source);
+        mention.spelling.place_in_file(source);
         self.mentions.push(mention);
         self.mentions.len() - 1
     }
@@ -136,11 +138,33 @@ impl Said {
             let is_certain = self.stands_on_own(*number, 0);
             let Some(mention) = self.mentions.get_mut(*number) else { continue };
             match mention.weight {
+                Weight::Idle => mention.weight = if writes { Weight::Made } else { Weight::Likely },
                 Weight::Likely | Weight::Word if writes => mention.weight = Weight::Made,
                 Weight::Likely if reads && is_certain => mention.weight = Weight::Sure,
                 // Read and written: whoever comes first makes it.
                 Weight::Sure if writes => mention.weight = Weight::Made,
                 _ => {}
+            }
+        }
+    }
+    /// Something is read from these: names among them are paths.
+    pub fn wake(&mut self, anchors: &[Anchor]) {
+        for anchor in anchors {
+            if let Anchor::At(number) = anchor
+                && let Some(mention) = self.mentions.get_mut(*number)
+                && mention.weight == Weight::Idle
+            {
+                mention.weight = Weight::Likely;
+            }
+        }
+    }
+    /// They are used without quotes: a blank in them would end the word.
+    pub fn split(&mut self, anchors: &[Anchor]) {
+        for anchor in anchors {
+            if let Anchor::At(number) = anchor
+                && let Some(mention) = self.mentions.get_mut(*number)
+            {
+                mention.spelling.is_split = true;
             }
         }
     }

@@ -18,6 +18,8 @@ mod rewrite;
 mod runtime;
 mod source;
 mod spelling;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 

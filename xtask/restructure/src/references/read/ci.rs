@@ -127,7 +127,9 @@ fn input(source: &Source, scalar: &Scalar, said: &mut Said) {
         }
         return;
     }
-    settings::unmistakable(source, scalar, &[Anchor::Root], said);
+    if !bytes::contains(&source.bytes[scalar.range.clone()], b"hashFiles(") {
+        settings::unmistakable(source, scalar, &[Anchor::Root], said);
+    }
 }
 
 /// `hashFiles('x/package-lock.json')`

@@ -1,7 +1,8 @@
 //! Docker Compose: build contexts and their Dockerfiles, mounted folders, environment, configuration and secret files.
 
-use super::super::mention::{Anchor, Said, Weight};
+use super::super::mention::{Anchor, Mention, Said, Weight};
 use super::super::source::Source;
+use super::super::spelling::{Inner, Spelling};
 use super::super::{Kind, bytes};
 use super::settings;
 use super::yaml::{Scalar, scalars};
@@ -16,7 +17,9 @@ pub(crate) fn read(source: &Source, said: &mut Said) {
 fn value(source: &Source, scalar: &Scalar, all: &[Scalar], said: &mut Said) {
     let text = &source.bytes[scalar.range.clone()];
     if scalar.is_at(&["services", "*", "build"]) {
-        build_context(source, scalar, said);
+        if let Some(context) = build_context(source, scalar, said) {
+            unnamed_dockerfile(source, scalar, context, said);
+        }
     } else if scalar.is_at(&["services", "*", "build", "context"]) {
         let context = build_context(source, scalar, said);
         // The Dockerfile is read from the context, wherever the two stand.
@@ -27,6 +30,8 @@ fn value(source: &Source, scalar: &Scalar, all: &[Scalar], said: &mut Said) {
             && let Some(file) = settings::path(source, file, Kind::Build, Anchor::At(context), Weight::Sure, said)
         {
             said.run(file, &[Anchor::At(context)]);
+        } else if let (Some(context), None) = (context, file) {
+            unnamed_dockerfile(source, scalar, context, said);
         }
     } else if scalar.is_at(&["services", "*", "build", "dockerfile"]) {
         let has_context = all
@@ -67,6 +72,14 @@ fn build_context(source: &Source, scalar: &Scalar, said: &mut Said) -> Option<us
     let text = &source.bytes[scalar.range.clone()];
     let is_remote = text.starts_with(b"github.com") || text.contains(&b'@') || bytes::contains(text, b".git");
     if is_remote { None } else { settings::path(source, scalar, Kind::Build, Anchor::Own, Weight::Sure, said) }
+}
+
+/// The Dockerfile of a context that names none.
+fn unnamed_dockerfile(source: &Source, scalar: &Scalar, context: usize, said: &mut Said) {
+    let end = scalar.range.end;
+    let mention = Mention::new(Kind::Build, end..end, *b"Dockerfile", Anchor::At(context));
+    let file = said.push(source, mention.spelled(Spelling::of(Inner::Unwritten)));
+    said.run(file, &[Anchor::At(context)]);
 }
 
 /// `./here:/there:ro`: what does not begin with a dot is the name of a volume.

@@ -36,7 +36,7 @@ fn instruction(text: &[u8], start: usize) -> (Range<usize>, usize) {
         let end = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| at + length);
         let is_comment = text[at..end].trim_ascii_start().starts_with(b"#");
         let goes_on = text[at..end].trim_ascii_end().ends_with(b"\\") && !(is_comment && at == start);
-        if end >= text.len() || !goes_on && !(is_comment && at != start) {
+        if end >= text.len() || !(goes_on || is_comment && at != start) {
             return (start..end, end + 1);
         }
         at = end + 1;

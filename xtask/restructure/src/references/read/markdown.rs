@@ -40,8 +40,7 @@ pub(crate) fn read(source: &Source, is_record: bool, said: &mut Said) {
         }
         let is_blank = words.is_empty() || words == b"\r";
         let is_item = matches!(words.first(), Some(b'-' | b'*' | b'+')) && words.get(1) == Some(&b' ')
-            || words.iter().take_while(|byte| byte.is_ascii_digit()).count() > 0
-                && words.iter().any(|byte| *byte == b'.');
+            || words.iter().take_while(|byte| byte.is_ascii_digit()).count() > 0 && words.contains(&b'.');
         if is_item {
             is_in_list = true;
         } else if !is_blank && indent == 0 && text.first() != Some(&b'\t') {
@@ -97,6 +96,9 @@ impl Reader<'_> {
 
     fn line(&mut self, line: Range<usize>, indent: usize) {
         let start = line.start + indent;
+        if indent == 0 && self.text[start..line.end].starts_with(b"import ") && self.import(line.clone()) {
+            return;
+        }
         if indent < 4 && self.text[start] == b'[' && self.definition(start..line.end) {
             return;
         }
@@ -121,6 +123,14 @@ impl Reader<'_> {
             }
         }
         self.prose(prose..line.end);
+    }
+
+    /// `import Part from './part.mdx'`, as pages of a site have it.
+    fn import(&mut self, line: Range<usize>) -> bool {
+        let before = self.said.mentions.len();
+        let part = self.source.part(line, Outer::Plain);
+        super::javascript::read(&part, self.said);
+        self.said.mentions.len() > before
     }
 
     fn prose(&mut self, range: Range<usize>) {
@@ -188,7 +198,14 @@ impl Reader<'_> {
                 return None;
             }
         }
-        let closing = stop + self.text[stop..end].iter().position(|byte| *byte == b')')?;
+        // A title may go on over the next lines.
+        let behind = self.text[stop..end].trim_ascii_start();
+        let has_title = matches!(behind.first(), Some(b'"' | b'\'' | b'('));
+        let closing = match self.text[stop..end].iter().position(|byte| *byte == b')') {
+            Some(length) => stop + length,
+            None if has_title => end - 1,
+            None => return None,
+        };
         // `![label](…)`: the bracket that opens the label has a mark before it.
         let open = self.text[line..at].iter().rposition(|byte| *byte == b'[').map(|index| line + index);
         let is_image = open.is_some_and(|open| open > line && self.text[open - 1] == b'!');

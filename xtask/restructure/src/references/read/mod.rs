@@ -12,10 +12,13 @@ mod makefile;
 mod markdown;
 mod package;
 mod patterns;
+mod program;
 mod python;
 mod settings;
 mod shell;
 mod sql;
+#[cfg(test)]
+mod tests;
 mod toml;
 mod words;
 mod yaml;
@@ -70,7 +73,8 @@ impl Language {
     pub fn by_name(path: &RelPath) -> Option<Language> {
         let name = path.name().to_ascii_lowercase();
         let ending = bytes::extension(&name).unwrap_or_default();
-        if is_generated(&name) {
+        let is_metadata = path.parts().any(|part| part.ends_with(b".egg-info") || part.ends_with(b".dist-info"));
+        if is_generated(&name) || is_metadata {
             return None;
         }
         let has_folder = |folder: &[u8]| path.parts().any(|part| part == folder);
@@ -145,9 +149,9 @@ impl Language {
             }
             b"sql" | b"psql" | b"ddl" => Language::Sql,
             b"log" | b"csv" | b"tsv" | b"lock" | b"sum" | b"svg" | b"map" | b"png" | b"jpg" | b"jpeg" | b"gif"
-            | b"ico" | b"pdf" | b"zip" | b"gz" | b"tgz" | b"xz" | b"woff" | b"woff2" | b"ttf" | b"eot" | b"mp4"
-            | b"webp" | b"pyc" | b"so" | b"dylib" | b"dll" | b"exe" | b"jar" | b"class" | b"wasm" | b"pb" | b"bin"
-            | b"db" | b"sqlite" | b"parquet" | b"xlsx" | b"docx" | b"rtf" => {
+            | b"ico" | b"pdf" | b"po" | b"pot" | b"zip" | b"gz" | b"tgz" | b"xz" | b"woff" | b"woff2" | b"ttf"
+            | b"eot" | b"mp4" | b"webp" | b"pyc" | b"so" | b"dylib" | b"dll" | b"exe" | b"jar" | b"class" | b"wasm"
+            | b"pb" | b"bin" | b"db" | b"sqlite" | b"parquet" | b"xlsx" | b"docx" | b"rtf" => {
                 return None;
             }
             _ => Language::Unknown,
@@ -157,6 +161,9 @@ impl Language {
     pub fn by_content(self, content: &[u8]) -> Language {
         let head = &content[..content.len().min(1024)];
         if head.contains(&0) {
+            return Language::None;
+        }
+        if self == Language::JavaScript && is_minified(content) {
             return Language::None;
         }
         if self == Language::Yaml {
@@ -177,6 +184,12 @@ impl Language {
             _ => Language::Text,
         }
     }
+}
+
+/// True for what a tool wrote into few lines.
+fn is_minified(content: &[u8]) -> bool {
+    let lines = content.iter().filter(|byte| **byte == b'\n').count() + 1;
+    content.len() > 20_000 && content.len() / lines > 250
 }
 
 /// The program that a `#!` line names.

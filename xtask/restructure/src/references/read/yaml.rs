@@ -339,6 +339,11 @@ mod tests {
             b = "x\n" Double
         "#]],
         );
-        check("- [a,\n", expect![""]);
+        check(
+            "- [a,\n",
+            expect![[r#"
+            -.- = "a" Plain
+        "#]],
+        );
     }
 }

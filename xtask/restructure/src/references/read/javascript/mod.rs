@@ -8,8 +8,8 @@ use super::super::Kind;
 use super::super::mention::{Anchor, Form, Mention, Said, Weight};
 use super::super::source::{Outer, Source};
 use super::super::spelling::Spelling;
+use super::program::{Quoted, Token, What};
 use paths::Paths;
-use tokens::{Token, What};
 
 pub(crate) fn read(source: &Source, said: &mut Said) {
     let tokens = tokens::tokens(&source.bytes);
@@ -22,14 +22,8 @@ pub(crate) fn read(source: &Source, said: &mut Said) {
                 super::words::read_prose(source, token.span.clone(), paths.said);
                 at += 1;
             }
-            What::Text { start, end } if is_module(source, &tokens, at) => {
-                module(source, start..end, paths.said);
-                at += 1;
-            }
-            What::Template { start, end }
-                if is_module(source, &tokens, at) && !source.bytes[start..end].contains(&b'$') =>
-            {
-                module(source, start..end, paths.said);
+            What::Text(text) if is_module(source, &tokens, at) && !is_open(source, &text) => {
+                module(source, text.start..text.end, paths.said);
                 at += 1;
             }
             What::Name => at = paths.statement(at),
@@ -38,11 +32,19 @@ pub(crate) fn read(source: &Source, said: &mut Said) {
     }
 }
 
+/// True for a template of which some is known only when it runs.
+fn is_open(source: &Source, text: &Quoted) -> bool {
+    text.is_format && source.bytes[text.start..text.end].contains(&b'$')
+}
+
 /// True for a string that names a module: behind `from`, `import`, `require(`.
 fn is_module(source: &Source, tokens: &[Token], at: usize) -> bool {
     let word = |back: usize| at.checked_sub(back).map_or(&b""[..], |index| &source.bytes[tokens[index].span.clone()]);
     if matches!(word(1), b"from" | b"import") && at > 0 && tokens[at - 1].what == What::Name && word(2) != b"." {
         return true;
+    }
+    if matches!(word(1), b"[" | b",") {
+        return is_defined(source, tokens, at);
     }
     if word(1) != b"(" {
         return false;
@@ -54,6 +56,21 @@ fn is_module(source: &Source, tokens: &[Token], at: usize) -> bool {
         | b"importMock" => word(3) == b"." && matches!(word(4), b"jest" | b"vi"),
         _ => false,
     }
+}
+
+/// True in the list of `define(['./a', './b'], …)`.
+fn is_defined(source: &Source, tokens: &[Token], at: usize) -> bool {
+    let mut back = tokens[..at]
+        .iter()
+        .rev()
+        .skip_while(|token| matches!(token.what, What::Text(_) | What::Comment) || token.is(source, b","));
+    let is_list = back.next().is_some_and(|token| token.is(source, b"["));
+    let mut call = back.skip_while(|token| matches!(token.what, What::Text(_)) || token.is(source, b","));
+    is_list
+        && call.next().is_some_and(|token| token.is(source, b"("))
+        && call.next().is_some_and(|token| {
+            token.is(source, b"define") || token.is(source, b"require") || token.is(source, b"requirejs")
+        })
 }
 
 fn module(source: &Source, range: std::ops::Range<usize>, said: &mut Said) {

@@ -1,51 +1,45 @@
 //! Paths in JavaScript's expressions: `path.join(__dirname, '..', 'x')`, `` `${ROOT}/x` ``, `new URL('x', import.meta.url)`.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
-use super::super::super::mention::{Anchor, Mention, Said, Weight};
+use super::super::super::mention::{Anchor, Said, Weight};
 use super::super::super::source::{Outer, Source};
 use super::super::super::spelling::Part;
 use super::super::super::{Kind, bytes};
 use super::super::expression::{Expression, Text, Value};
+use super::super::program::{DEEPEST, Evaluate, Program, Quoted, Token, What};
 use super::super::shell;
-use super::tokens::{Token, What, hole_end};
+use super::tokens::hole_end;
 
 pub(super) struct Paths<'a> {
-    source: &'a Source<'a>,
-    tokens: &'a [Token],
-    pub said: &'a mut Said,
-    variables: HashMap<Vec<u8>, Vec<Anchor>>,
+    program: Program<'a>,
     /// Names that are the path of the file itself: `const __filename = …`.
     files: Vec<Vec<u8>>,
-    depth: usize,
+}
+
+impl<'a> Deref for Paths<'a> {
+    type Target = Program<'a>;
+
+    fn deref(&self) -> &Program<'a> {
+        &self.program
+    }
+}
+
+impl DerefMut for Paths<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.program
+    }
 }
 
 impl<'a> Paths<'a> {
     pub fn new(source: &'a Source<'a>, tokens: &'a [Token], said: &'a mut Said) -> Paths<'a> {
-        Paths { source, tokens, said, variables: HashMap::new(), files: Vec::new(), depth: 0 }
-    }
-
-    fn text(&self, at: usize) -> &'a [u8] {
-        self.tokens.get(at).map_or(b"", |token| &self.source.bytes[token.span.clone()])
-    }
-    fn is(&self, at: usize, word: &[u8]) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.is(self.source, word))
-    }
-    fn is_name(&self, at: usize) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.what == What::Name)
-    }
-    fn span(&self, from: usize, to: usize) -> Range<usize> {
-        self.tokens[from].span.start..self.tokens[to.clamp(1, self.tokens.len()) - 1].span.end
+        Paths { program: Program::new(source, tokens, said), files: Vec::new() }
     }
 
     /// Something that begins with a name: perhaps an assignment. Where reading goes on.
     pub fn statement(&mut self, at: usize) -> usize {
-        let mut sign = at + 1;
-        while self.is(sign, b".") && self.is_name(sign + 1) {
-            sign += 2;
-        }
-        let name: Vec<u8> = (at..sign).flat_map(|at| self.text(at).iter().copied()).collect();
+        let mut sign = self.behind_name(at);
+        let name = self.span(at, sign);
         // `const X: string = …`
         if self.is(sign, b":") && self.is_name(sign + 1) && self.is(sign + 2, b"=") {
             sign += 2;
@@ -54,6 +48,7 @@ impl<'a> Paths<'a> {
         if !is_assignment {
             return self.expression(at);
         }
+        let name = self.source.bytes[name].to_vec();
         let (value, next) = self.value(sign + 1);
         match value {
             Value::Path(path) if path.is_file => {
@@ -87,8 +82,8 @@ impl<'a> Paths<'a> {
                     return next;
                 }
             }
-            What::Text { .. } | What::Template { .. } => {}
-            What::Sign | What::Comment | What::Other => return at + 1,
+            What::Text(_) => {}
+            What::Sign | What::Comment | What::Other | What::Line => return at + 1,
         }
         match self.value(at) {
             (Value::Path(path), next) => {
@@ -102,8 +97,8 @@ impl<'a> Paths<'a> {
                 next.max(at + 1)
             }
             (Value::Unknown, _) => {
-                if let What::Text { start, end } | What::Template { start, end } = token.what {
-                    super::super::words::read_prose(self.source, start..end, self.said);
+                if let What::Text(Quoted { start, end, .. }) = token.what {
+                    self.prose(start..end);
                 }
                 at + 1
             }
@@ -129,8 +124,11 @@ impl<'a> Paths<'a> {
             | b"ensureDirSync" | b"mkdirp" => Weight::Made,
             b"exec" | b"execSync" | b"execa" | b"execaCommand" | b"execaCommandSync" => {
                 let inner = match self.tokens.get(open + 1).map(|token| token.what) {
-                    Some(What::Text { start, end }) => start..end,
-                    Some(What::Template { start, end }) if !self.source.bytes[start..end].contains(&b'$') => start..end,
+                    Some(What::Text(text))
+                        if !text.is_format || !self.source.bytes[text.start..text.end].contains(&b'$') =>
+                    {
+                        text.start..text.end
+                    }
                     _ => return None,
                 };
                 let quote = self.source.bytes[inner.start - 1];
@@ -156,56 +154,10 @@ impl<'a> Paths<'a> {
         Some(next)
     }
 
-    /// What an expression gives, and the token behind it.
-    fn value(&mut self, at: usize) -> (Value, usize) {
-        if self.depth > 30 {
-            return (Value::Unknown, at + 1);
-        }
-        self.depth += 1;
-        let (mut value, mut next) = self.primary(at);
-        while self.is(next, b"+")
-            && !self.is(next + 1, b"+")
-            && !self.is(next + 1, b"=")
-            && !matches!(value, Value::Unknown)
-        {
-            let joint = self.tokens[next - 1].span.end;
-            let (right, after) = self.primary(next + 1);
-            match &mut value {
-                Value::Path(path) => {
-                    let is_joined = match &right {
-                        Value::Text(text) => path.join(text, joint, path.tail.is_empty()),
-                        _ if !path.text.is_empty() || !path.tail.is_empty() => {
-                            path.join_unknown();
-                            true
-                        }
-                        _ => false,
-                    };
-                    if is_joined {
-                        path.range.end = self.tokens[after - 1].span.end;
-                    } else {
-                        value = Value::Unknown;
-                    }
-                }
-                Value::Text(text) => {
-                    let end = text.bytes.len();
-                    text.known.get_or_insert(end);
-                    match right {
-                        Value::Text(more) => text.bytes.extend_from_slice(&more.bytes),
-                        _ => text.bytes.push(b'*'),
-                    }
-                }
-                Value::Unknown => {}
-            }
-            next = after;
-        }
-        self.depth -= 1;
-        (value, next)
-    }
-
     fn primary(&mut self, at: usize) -> (Value, usize) {
         let Some(token) = self.tokens.get(at) else { return (Value::Unknown, at + 1) };
         let (mut value, mut next) = match token.what {
-            What::Text { start, end } => {
+            What::Text(Quoted { start, end, is_format: false, .. }) => {
                 let raw = &self.source.bytes[start..end];
                 if raw.contains(&b'\\') {
                     (Value::Unknown, at + 1)
@@ -223,7 +175,7 @@ impl<'a> Paths<'a> {
                     )
                 }
             }
-            What::Template { start, end } => (self.template(start..end), at + 1),
+            What::Text(Quoted { start, end, .. }) => (self.template(start..end), at + 1),
             What::Name => self.named(at),
             What::Sign if self.is(at, b"(") => {
                 let (value, next) = self.value(at + 1);
@@ -247,7 +199,7 @@ impl<'a> Paths<'a> {
     }
 
     fn named(&mut self, at: usize) -> (Value, usize) {
-        let mut name = self.text(at).to_vec();
+        let name = self.text(at);
         if name == b"new" {
             return self.new_url(at);
         }
@@ -255,12 +207,11 @@ impl<'a> Paths<'a> {
             return self.primary(at + 1);
         }
         let mut next = at + 1;
-        let mut known = self.known(&name, at, next);
+        let mut known = self.known(name, at, next);
         while self.is(next, b".") && self.is_name(next + 1) {
-            name.push(b'.');
-            name.extend_from_slice(self.text(next + 1));
             next += 2;
-            if let Some(found) = self.known(&name, at, next) {
+            let name = &self.source.bytes[self.span(at, next)];
+            if let Some(found) = self.known(name, at, next) {
                 known = Some(found);
             }
         }
@@ -271,10 +222,10 @@ impl<'a> Paths<'a> {
             return (Value::Unknown, self.behind(at));
         }
         let close = self.behind_brackets(next);
-        match name.as_slice() {
+        match &self.source.bytes[self.span(at, next)] {
             b"process.cwd" => (Value::Path(Expression::at(vec![Anchor::Cwd], self.span(at, close))), close),
             b"path.join" | b"path.resolve" | b"join" | b"resolve" | b"path.posix.join" | b"nodePath.join"
-            | b"nodePath.resolve" | b"require.resolve" => (self.joined(next, at, close), close),
+            | b"nodePath.resolve" | b"require.resolve" => (self.joined(next, at, close, true), close),
             b"path.dirname" | b"dirname" => {
                 let (value, end) = self.value(next + 1);
                 match value {
@@ -341,88 +292,6 @@ impl<'a> Paths<'a> {
         (Value::Unknown, close)
     }
 
-    fn joined(&mut self, open: usize, start: usize, close: usize) -> Value {
-        let depth = self.tokens[open].depth;
-        let (mut value, mut next) = self.value(open + 1);
-        if !self.is(next, b")") && !self.is(next, b",") {
-            return Value::Unknown;
-        }
-        if let Value::Text(text) = &value {
-            // `path.resolve('a', 'b')`: read from where it runs.
-            let mut path = Expression::at(vec![Anchor::Cwd], self.span(start, close));
-            let text = text.clone();
-            let is_path = text.bytes.first() != Some(&b'/') && path.join(&text, text.range.start - 1, false);
-            value = if is_path { Value::Path(path) } else { Value::Unknown };
-        }
-        if let Value::Path(path) = &mut value
-            && path.is_file
-        {
-            // `join(__filename, '..', 'x')`: the first step up leads to its folder; rarely written, and not followed.
-            value = Value::Unknown;
-        }
-        while self.is(next, b",") && !self.is(next + 1, b")") {
-            let joint = self.tokens[next].span.start;
-            let (mut right, mut after) = self.value(next + 1);
-            if !self.is(after, b",") && !self.is(after, b")") {
-                (right, after) = (Value::Unknown, self.argument_end(after, depth));
-            }
-            if let Value::Path(path) = &mut value {
-                match &right {
-                    Value::Text(text) if text.bytes.first() == Some(&b'/') && path.is_bare() => {
-                        path.join(text, joint, false);
-                    }
-                    Value::Text(text) if text.bytes.first() == Some(&b'/') => value = Value::Unknown,
-                    Value::Text(text) => drop(path.join(text, joint, false)),
-                    _ => path.join_unknown(),
-                }
-            }
-            if after <= next {
-                break;
-            }
-            next = after;
-        }
-        if !self.is(next, b")") && !(self.is(next, b",") && self.is(next + 1, b")")) {
-            return Value::Unknown;
-        }
-        if let Value::Path(path) = &mut value {
-            path.range = self.span(start, close);
-        }
-        value
-    }
-
-    fn behind(&self, at: usize) -> usize {
-        let mut next = at + 1;
-        loop {
-            if self.is(next, b".") && self.is_name(next + 1) {
-                next += 2;
-            } else if self.is(next, b"(") || self.is(next, b"[") {
-                next = self.behind_brackets(next);
-            } else {
-                return next;
-            }
-        }
-    }
-    fn argument_end(&self, mut at: usize, depth: usize) -> usize {
-        while let Some(token) = self.tokens.get(at) {
-            if token.depth < depth || token.depth == depth && self.is(at, b",") {
-                return at;
-            }
-            at += 1;
-        }
-        at
-    }
-    fn behind_brackets(&self, open: usize) -> usize {
-        let depth = self.tokens.get(open).map_or(0, |token| token.depth);
-        let mut at = open + 1;
-        while let Some(token) = self.tokens.get(at) {
-            at += 1;
-            if token.what == What::Sign && token.depth < depth && matches!(self.text(at - 1), b")" | b"]" | b"}") {
-                return at;
-            }
-        }
-        self.tokens.len()
-    }
-
     /// `` `${ROOT}/x/${name}.sql` ``
     fn template(&self, range: Range<usize>) -> Value {
         let raw = &self.source.bytes[range.clone()];
@@ -477,37 +346,55 @@ impl<'a> Paths<'a> {
         let is_join = expression.ends_with(b")")
             && (bytes::contains(expression, b"join(") || bytes::contains(expression, b"resolve("));
         let gap = is_join.then(|| Part::Gap { at: end - 1, before: b", '".to_vec(), after: b"'".to_vec() });
-        vec![Anchor::At(self.said.push(self.source, path.mention(kind, weight, gap)))]
-    }
-
-    fn push_text(&mut self, text: &Text, kind: Kind, weight: Weight) -> Option<usize> {
-        let bytes = &text.bytes;
-        if bytes.contains(&b'\n') || bytes.contains(&b' ') && (text.known.is_some() || !is_file_with_blanks(bytes)) {
-            super::super::words::read_prose(self.source, text.range.clone(), self.said);
-            return None;
-        }
-        let is_candidate = bytes::may_be_path(bytes)
-            && bytes[0] != b'/'
-            && bytes[0] != b'~'
-            && (weight != Weight::Word || bytes.contains(&b'/'));
-        if !is_candidate {
-            return None;
-        }
-        let (cut, tail) = match text.known {
-            None => (bytes.len(), Vec::new()),
-            Some(known) => {
-                let cut = bytes[..known].iter().rposition(|byte| *byte == b'/').map(|slash| slash + 1)?;
-                (cut, bytes[cut..].to_vec())
-            }
-        };
-        let part = self.source.part(text.range.start..text.range.start + cut, Outer::Quoted(text.quote));
-        let mut mention = Mention::new(kind, 0..cut, &bytes[..cut], Anchor::Cwd).weight(weight);
-        mention.is_pattern = bytes::has_wildcard(&tail);
-        mention.tail = tail;
-        Some(self.said.push(&part, mention))
+        self.said.wake(&path.bases);
+        let source = self.source;
+        vec![Anchor::At(self.said.push(source, path.mention(kind, weight, gap)))]
     }
 }
 
-fn is_file_with_blanks(text: &[u8]) -> bool {
-    text.contains(&b'/') && bytes::extension(text).is_some()
+impl<'a> Evaluate<'a> for Paths<'a> {
+    fn value(&mut self, at: usize) -> (Value, usize) {
+        if self.depth > DEEPEST {
+            return (Value::Unknown, at + 1);
+        }
+        self.depth += 1;
+        let (mut value, mut next) = self.primary(at);
+        while self.is(next, b"+")
+            && !self.is(next + 1, b"+")
+            && !self.is(next + 1, b"=")
+            && !matches!(value, Value::Unknown)
+        {
+            let joint = self.tokens[next - 1].span.end;
+            let (right, after) = self.primary(next + 1);
+            match &mut value {
+                Value::Path(path) => {
+                    let is_joined = match &right {
+                        Value::Text(text) => path.join(text, joint, path.tail.is_empty()),
+                        _ if !path.text.is_empty() || !path.tail.is_empty() => {
+                            path.join_unknown();
+                            true
+                        }
+                        _ => false,
+                    };
+                    if is_joined {
+                        path.range.end = self.tokens[after - 1].span.end;
+                    } else {
+                        value = Value::Unknown;
+                    }
+                }
+                Value::Text(text) => {
+                    let end = text.bytes.len();
+                    text.known.get_or_insert(end);
+                    match right {
+                        Value::Text(more) => text.bytes.extend_from_slice(&more.bytes),
+                        _ => text.bytes.push(b'*'),
+                    }
+                }
+                Value::Unknown => {}
+            }
+            next = after;
+        }
+        self.depth -= 1;
+        (value, next)
+    }
 }

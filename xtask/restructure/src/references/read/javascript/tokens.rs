@@ -1,44 +1,10 @@
 //! The tokens of JavaScript and TypeScript, as far as paths need them.
 
-use std::ops::Range;
-
-use super::super::super::source::Source;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum What {
-    Name,
-    /// Between its quotes.
-    Text {
-        start: usize,
-        end: usize,
-    },
-    /// Between its backticks.
-    Template {
-        start: usize,
-        end: usize,
-    },
-    Sign,
-    Comment,
-    Other,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub what: What,
-    pub span: Range<usize>,
-    pub depth: usize,
-}
-
-impl Token {
-    pub fn is(&self, source: &Source, word: &[u8]) -> bool {
-        matches!(self.what, What::Name | What::Sign) && source.bytes[self.span.clone()] == *word
-    }
-}
+use super::super::program::{Quoted, Token, Tokens, What};
 
 pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
-    let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 5);
+    let mut tokens = Tokens::default();
     let mut at = 0;
-    let mut depth = 0usize;
     while at < text.len() {
         let start = at;
         let what = match text[at] {
@@ -58,19 +24,19 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
                 at = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
                 What::Comment
             }
-            b'/' if begins_regex(text, tokens.last()) => {
+            b'/' if begins_regex(text, tokens.list.last()) => {
                 at = regex_end(text, at);
                 What::Other
             }
             quote @ (b'"' | b'\'') => {
                 let end = string_end(text, at + 1, quote);
                 at = (end + 1).min(text.len());
-                What::Text { start: start + 1, end }
+                What::Text(Quoted { start: start + 1, end, ..Quoted::default() })
             }
             b'`' => {
                 let end = template_end(text, at + 1);
                 at = (end + 1).min(text.len());
-                What::Template { start: start + 1, end }
+                What::Text(Quoted { start: start + 1, end, is_format: true, is_long: true, ..Quoted::default() })
             }
             byte if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' || byte >= 0x80 => {
                 while at < text.len()
@@ -86,19 +52,14 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
                 }
                 What::Other
             }
-            byte => {
+            _ => {
                 at += 1;
-                match byte {
-                    b'(' | b'[' | b'{' => depth += 1,
-                    b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-                    _ => {}
-                }
                 What::Sign
             }
         };
-        tokens.push(Token { what, span: start..at.min(text.len()), depth });
+        tokens.push(what, start..at.min(text.len()), text);
     }
-    tokens
+    tokens.list
 }
 
 /// A slash begins a pattern where no value stands before it.
@@ -112,7 +73,7 @@ fn begins_regex(text: &[u8], before: Option<&Token>) -> bool {
             b"return" | b"typeof" | b"case" | b"in" | b"of" | b"delete" | b"void" | b"await" | b"yield" | b"do"
         ),
         What::Comment => true,
-        What::Text { .. } | What::Template { .. } | What::Other => false,
+        What::Text(_) | What::Other | What::Line => false,
     }
 }
 

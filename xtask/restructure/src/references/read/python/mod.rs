@@ -9,8 +9,8 @@ use super::super::Kind;
 use super::super::mention::{Anchor, Form, Mention, Said, Weight};
 use super::super::source::Source;
 use super::super::spelling::{Inner, Spelling};
+use super::program::{Token, What};
 use paths::Paths;
-use tokens::{Token, What};
 
 pub(crate) fn read(source: &Source, said: &mut Said) {
     let tokens = tokens::tokens(&source.bytes);

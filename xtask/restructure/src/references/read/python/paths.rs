@@ -1,48 +1,43 @@
 //! Paths in Python's expressions: `Path(__file__).parent / "x"`, `os.path.join(HERE, "..", "x")`, `open("x")`.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
-use super::super::super::mention::{Anchor, Mention, Said, Weight};
+use super::super::super::mention::{Anchor, Said, Weight};
 use super::super::super::source::{Outer, Source};
-use super::super::super::spelling::{Inner, Part, Spelling};
+use super::super::super::spelling::Part;
 use super::super::super::{Kind, bytes};
 use super::super::expression::{Expression, Text, Value};
+use super::super::program::{DEEPEST, Evaluate, Program, Quoted, Token, What};
 use super::super::shell;
-use super::tokens::{Token, What};
 
 pub(super) struct Paths<'a> {
-    source: &'a Source<'a>,
-    tokens: &'a [Token],
-    pub said: &'a mut Said,
-    /// Names of variables with the mention or folder that they hold.
-    variables: HashMap<Vec<u8>, Vec<Anchor>>,
-    depth: usize,
+    program: Program<'a>,
+}
+
+impl<'a> Deref for Paths<'a> {
+    type Target = Program<'a>;
+
+    fn deref(&self) -> &Program<'a> {
+        &self.program
+    }
+}
+
+impl DerefMut for Paths<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.program
+    }
 }
 
 impl<'a> Paths<'a> {
     pub fn new(source: &'a Source<'a>, tokens: &'a [Token], said: &'a mut Said) -> Paths<'a> {
-        Paths { source, tokens, said, variables: HashMap::new(), depth: 0 }
-    }
-
-    fn text(&self, at: usize) -> &'a [u8] {
-        self.tokens.get(at).map_or(b"", |token| &self.source.bytes[token.span.clone()])
-    }
-    fn is(&self, at: usize, word: &[u8]) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.is(self.source, word))
-    }
-    fn is_name(&self, at: usize) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.what == What::Name)
+        Paths { program: Program::new(source, tokens, said) }
     }
 
     /// A statement that begins with a name: perhaps an assignment. Where reading goes on.
     pub fn statement(&mut self, at: usize) -> usize {
         // `NAME = …`, `self.NAME = …`, `NAME: Path = …`
-        let mut sign = at + 1;
-        while self.is(sign, b".") && self.is_name(sign + 1) {
-            sign += 2;
-        }
-        let name: Vec<u8> = (at..sign).flat_map(|at| self.text(at).iter().copied()).collect();
+        let mut sign = self.behind_name(at);
+        let name = self.span(at, sign);
         if self.is(sign, b":") && self.is_name(sign + 1) {
             sign += 2;
             while self.is(sign, b".") || self.is_name(sign) {
@@ -50,6 +45,7 @@ impl<'a> Paths<'a> {
             }
         }
         if self.is(sign, b"=") && !self.is(sign + 1, b"=") {
+            let name = self.source.bytes[name].to_vec();
             let (value, next) = self.value(sign + 1);
             let is_whole = self.tokens.get(next).is_none_or(|token| matches!(token.what, What::Line | What::Comment));
             match value {
@@ -81,14 +77,14 @@ impl<'a> Paths<'a> {
         let Some(token) = self.tokens.get(at) else { return at + 1 };
         match token.what {
             What::Name => {}
-            What::Text { .. } => {
+            What::Text(_) => {
                 let (value, next) = self.value(at);
                 match value {
                     Value::Text(text) => drop(self.push_text(&text, Kind::Argument, Weight::Word)),
                     Value::Path(path) => drop(self.push_expression(&path, Kind::Argument, Weight::Likely, next)),
                     Value::Unknown => {
-                        if let What::Text { start, end, .. } = token.what {
-                            super::super::words::read_prose(self.source, start..end, self.said);
+                        if let What::Text(Quoted { start, end, .. }) = token.what {
+                            self.prose(start..end);
                         }
                         return at + 1;
                     }
@@ -113,7 +109,7 @@ impl<'a> Paths<'a> {
     /// Calls whose arguments are told apart: `open`, `sys.path.insert`, `subprocess.run`.
     fn known_call(&mut self, at: usize) -> Option<usize> {
         let (name, open) = self.called(at)?;
-        match name.as_slice() {
+        match name {
             b"open"
             | b"io.open"
             | b"codecs.open"
@@ -152,6 +148,7 @@ impl<'a> Paths<'a> {
                     }
                     Value::Path(path) => {
                         let anchors = self.push_expression(&path, Kind::Folder, Weight::Likely, next);
+                        self.said.wake(&anchors);
                         self.said.module_roots.extend(anchors);
                     }
                     Value::Unknown => return Some(open + 1),
@@ -167,7 +164,7 @@ impl<'a> Paths<'a> {
             | b"subprocess.getoutput"
             | b"os.popen" => {
                 // A string is a command line.
-                if let Some(What::Text { start, end, is_raw: false, is_format: false, is_long: false }) =
+                if let Some(What::Text(Quoted { start, end, is_raw: false, is_format: false, is_long: false })) =
                     self.tokens.get(open + 1).map(|token| token.what)
                 {
                     let quote = self.source.bytes[start - 1];
@@ -184,75 +181,20 @@ impl<'a> Paths<'a> {
     }
 
     /// The dotted name of a call that begins here, and the place of its bracket.
-    fn called(&self, at: usize) -> Option<(Vec<u8>, usize)> {
-        let mut name = self.text(at).to_vec();
-        let mut next = at + 1;
-        while self.is(next, b".") && self.is_name(next + 1) {
-            name.push(b'.');
-            name.extend_from_slice(self.text(next + 1));
-            next += 2;
+    fn called(&self, at: usize) -> Option<(&'a [u8], usize)> {
+        if !self.is_name(at) {
+            return None;
         }
-        (self.is_name(at) && self.is(next, b"(")).then_some((name, next))
-    }
-
-    /// What an expression gives, and the token behind it.
-    fn value(&mut self, at: usize) -> (Value, usize) {
-        if self.depth > 30 {
-            return (Value::Unknown, at + 1);
-        }
-        self.depth += 1;
-        let (mut value, mut next) = self.primary(at);
-        loop {
-            let is_slash = self.is(next, b"/") && !self.is(next + 1, b"/");
-            let is_plus = self.is(next, b"+");
-            if !(is_slash || is_plus) || matches!(value, Value::Unknown) {
-                break;
-            }
-            let joint = self.tokens[next - 1].span.end;
-            let (right, after) = self.primary(next + 1);
-            match &mut value {
-                Value::Path(path) => {
-                    match &right {
-                        Value::Text(text) => {
-                            if !path.join(text, joint, is_plus) {
-                                value = Value::Unknown;
-                            }
-                        }
-                        Value::Unknown if is_slash => path.join_unknown(),
-                        Value::Path(other)
-                            if is_slash && path.parts.is_empty() && path.is_bare() && other.is_bare() =>
-                        {
-                            path.join_unknown()
-                        }
-                        _ => value = Value::Unknown,
-                    }
-                    if let Value::Path(path) = &mut value {
-                        path.range.end = self.tokens[after - 1].span.end;
-                    }
-                }
-                Value::Text(text) if is_plus => {
-                    // `"dir/" + name`
-                    let end = text.bytes.len();
-                    text.known.get_or_insert(end);
-                    text.bytes.push(b'*');
-                    if let Value::Text(more) = right {
-                        text.bytes.pop();
-                        text.bytes.extend_from_slice(&more.bytes);
-                    }
-                }
-                _ => {}
-            }
-            next = after;
-        }
-        self.depth -= 1;
-        (value, next)
+        let next = self.behind_name(at);
+        let name = self.span(at, next);
+        self.is(next, b"(").then(|| (&self.source.bytes[name], next))
     }
 
     fn primary(&mut self, at: usize) -> (Value, usize) {
         let Some(token) = self.tokens.get(at) else { return (Value::Unknown, at + 1) };
         let start = token.span.start;
         let (mut value, mut next) = match token.what {
-            What::Text { .. } => self.string(at),
+            What::Text(_) => self.string(at),
             What::Name => self.named(at),
             What::Sign if self.is(at, b"(") => {
                 let (value, next) = self.value(at + 1);
@@ -326,15 +268,15 @@ impl<'a> Paths<'a> {
         }
         if let Some((call, open)) = self.called(at) {
             let close = self.behind_brackets(open);
-            match call.as_slice() {
+            match call {
                 b"Path" | b"pathlib.Path" | b"PurePath" | b"pathlib.PurePath" => {
                     if self.is(open + 1, b")") {
                         return (Value::Path(Expression::at(vec![Anchor::Cwd], self.span(at, close))), close);
                     }
-                    return (self.joined(open, at, close), close);
+                    return (self.joined(open, at, close, false), close);
                 }
                 b"os.path.join" | b"path.join" | b"osp.join" | b"op.join" | b"join" => {
-                    return (self.joined(open, at, close), close);
+                    return (self.joined(open, at, close, false), close);
                 }
                 b"str"
                 | b"os.path.abspath"
@@ -380,16 +322,18 @@ impl<'a> Paths<'a> {
             }
         }
         // `self.root`: the longest dotted name that is known.
-        let mut dotted = name.to_vec();
-        let mut known = self.variables.get(&dotted).map(|anchors| (anchors.clone(), at + 1));
+        let start = self.tokens[at].span.start;
         let mut next = at + 1;
-        while self.is(next, b".") && self.is_name(next + 1) {
-            dotted.push(b'.');
-            dotted.extend_from_slice(self.text(next + 1));
-            next += 2;
-            if let Some(anchors) = self.variables.get(&dotted) {
+        let mut known = None;
+        loop {
+            let name = &self.source.bytes[start..self.tokens[next - 1].span.end];
+            if let Some(anchors) = self.variables.get(name) {
                 known = Some((anchors.clone(), next));
             }
+            if !self.is(next, b".") || !self.is_name(next + 1) || self.variables.is_empty() {
+                break;
+            }
+            next += 2;
         }
         match known {
             Some((anchors, next)) => (Value::Path(Expression::at(anchors, self.span(at, next))), next),
@@ -397,101 +341,13 @@ impl<'a> Paths<'a> {
         }
     }
 
-    /// The token behind a name and all that hangs on it: `.x`, `(…)`, `[…]`.
-    fn behind(&self, at: usize) -> usize {
-        let mut next = at + 1;
-        loop {
-            if self.is(next, b".") && self.is_name(next + 1) {
-                next += 2;
-            } else if self.is(next, b"(") || self.is(next, b"[") {
-                next = self.behind_brackets(next);
-            } else {
-                return next;
-            }
-        }
-    }
-    /// The comma or bracket that ends the argument which `at` is in.
-    fn argument_end(&self, mut at: usize, depth: usize) -> usize {
-        while let Some(token) = self.tokens.get(at) {
-            let is_end = token.depth < depth || token.depth == depth && self.is(at, b",");
-            if is_end {
-                return at;
-            }
-            at += 1;
-        }
-        at
-    }
-
-    fn span(&self, from: usize, to: usize) -> Range<usize> {
-        self.tokens[from].span.start..self.tokens[to.clamp(1, self.tokens.len()) - 1].span.end
-    }
-
-    /// The arguments of a call, joined to a path; a single string stays one.
-    fn joined(&mut self, open: usize, start: usize, close: usize) -> Value {
-        let depth = self.tokens[open].depth;
-        let (mut value, mut next) = self.value(open + 1);
-        if !self.is(next, b")") && !self.is(next, b",") {
-            return Value::Unknown;
-        }
-        let is_single = self.is(next, b")");
-        if let (Value::Text(text), false) = (&value, is_single) {
-            // `os.path.join("a", "b")`: read from where it runs.
-            let mut path = Expression::at(vec![Anchor::Cwd], self.span(start, close));
-            let text = text.clone();
-            value = if text.bytes.first() != Some(&b'/') && path.join(&text, text.range.start - 1, false) {
-                Value::Path(path)
-            } else {
-                Value::Unknown
-            };
-        }
-        while self.is(next, b",") && !self.is(next + 1, b")") {
-            let joint = self.tokens[next].span.start;
-            let (mut right, mut after) = self.value(next + 1);
-            if !self.is(after, b",") && !self.is(after, b")") {
-                (right, after) = (Value::Unknown, self.argument_end(after, depth));
-            }
-            if let Value::Path(path) = &mut value {
-                match &right {
-                    Value::Text(text) if text.bytes.first() == Some(&b'/') => value = Value::Unknown,
-                    Value::Text(text) => drop(path.join(text, joint, false)),
-                    _ => path.join_unknown(),
-                }
-            }
-            if after <= next {
-                break;
-            }
-            next = after;
-        }
-        if !self.is(next, b")") {
-            // Something in it is not understood: what is known of it may be wrong.
-            return Value::Unknown;
-        }
-        if let Value::Path(path) = &mut value {
-            path.range = self.span(start, close);
-        }
-        value
-    }
-
-    /// The token behind the bracket that closes the one at `open`.
-    fn behind_brackets(&self, open: usize) -> usize {
-        let depth = self.tokens.get(open).map_or(0, |token| token.depth);
-        let mut at = open + 1;
-        while let Some(token) = self.tokens.get(at) {
-            at += 1;
-            if token.what == What::Sign && token.depth < depth && matches!(self.text(at - 1), b")" | b"]" | b"}") {
-                return at;
-            }
-        }
-        self.tokens.len()
-    }
-
     fn string(&mut self, at: usize) -> (Value, usize) {
         let mut next = at + 1;
         // Strings side by side are one.
-        while self.tokens.get(next).is_some_and(|token| matches!(token.what, What::Text { .. })) {
+        while self.tokens.get(next).is_some_and(|token| matches!(token.what, What::Text(_))) {
             next += 1;
         }
-        let What::Text { start, end, is_raw, is_format, is_long } = self.tokens[at].what else {
+        let What::Text(Quoted { start, end, is_raw, is_format, is_long }) = self.tokens[at].what else {
             return (Value::Unknown, next);
         };
         if next > at + 1 || is_long {
@@ -573,40 +429,63 @@ impl<'a> Paths<'a> {
         } else {
             None
         };
-        let index = self.said.push(self.source, path.mention(kind, weight, gap));
+        let source = self.source;
+        let index = self.said.push(source, path.mention(kind, weight, gap));
+        self.said.wake(&path.bases);
         vec![Anchor::At(index)]
     }
+}
 
-    /// A string by itself: a path read from where the program runs, if it is one.
-    fn push_text(&mut self, text: &Text, kind: Kind, weight: Weight) -> Option<usize> {
-        let bytes = &text.bytes;
-        if bytes.contains(&b' ') || bytes.contains(&b'\n') {
-            let is_file = text.known.is_none() && bytes.contains(&b'/') && bytes::extension(bytes).is_some();
-            if !is_file || bytes.contains(&b'\n') {
-                super::super::words::read_prose(self.source, text.range.clone(), self.said);
-                return None;
-            }
+impl<'a> Evaluate<'a> for Paths<'a> {
+    fn value(&mut self, at: usize) -> (Value, usize) {
+        if self.depth > DEEPEST {
+            return (Value::Unknown, at + 1);
         }
-        let is_candidate = bytes::may_be_path(bytes)
-            && bytes[0] != b'/'
-            && bytes[0] != b'~'
-            && (weight != Weight::Word || bytes.contains(&b'/'));
-        if !is_candidate {
-            return None;
-        }
-        let outer = if text.is_plain { Outer::Literal(text.quote) } else { Outer::Quoted(text.quote) };
-        let (cut, tail) = match text.known {
-            None => (bytes.len(), Vec::new()),
-            Some(known) => {
-                let cut = bytes[..known].iter().rposition(|byte| *byte == b'/').map(|slash| slash + 1)?;
-                (cut, bytes[cut..].to_vec())
+        self.depth += 1;
+        let (mut value, mut next) = self.primary(at);
+        loop {
+            let is_slash = self.is(next, b"/") && !self.is(next + 1, b"/");
+            let is_plus = self.is(next, b"+");
+            if !(is_slash || is_plus) || matches!(value, Value::Unknown) {
+                break;
             }
-        };
-        let part = self.source.part(text.range.start..text.range.start + cut, outer);
-        let mut mention =
-            Mention::new(kind, 0..cut, &bytes[..cut], Anchor::Cwd).weight(weight).spelled(Spelling::of(Inner::Bare));
-        mention.is_pattern = bytes::has_wildcard(&tail);
-        mention.tail = tail;
-        Some(self.said.push(&part, mention))
+            let joint = self.tokens[next - 1].span.end;
+            let (right, after) = self.primary(next + 1);
+            match &mut value {
+                Value::Path(path) => {
+                    match &right {
+                        Value::Text(text) => {
+                            if !path.join(text, joint, is_plus) {
+                                value = Value::Unknown;
+                            }
+                        }
+                        Value::Unknown if is_slash => path.join_unknown(),
+                        Value::Path(other)
+                            if is_slash && path.parts.is_empty() && path.is_bare() && other.is_bare() =>
+                        {
+                            path.join_unknown()
+                        }
+                        _ => value = Value::Unknown,
+                    }
+                    if let Value::Path(path) = &mut value {
+                        path.range.end = self.tokens[after - 1].span.end;
+                    }
+                }
+                Value::Text(text) if is_plus => {
+                    // `"dir/" + name`
+                    let end = text.bytes.len();
+                    text.known.get_or_insert(end);
+                    text.bytes.push(b'*');
+                    if let Value::Text(more) = right {
+                        text.bytes.pop();
+                        text.bytes.extend_from_slice(&more.bytes);
+                    }
+                }
+                _ => {}
+            }
+            next = after;
+        }
+        self.depth -= 1;
+        (value, next)
     }
 }

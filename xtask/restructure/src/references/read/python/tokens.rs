@@ -1,52 +1,17 @@
 //! The tokens of Python, as far as paths need them.
 
-use std::ops::Range;
-
-use super::super::super::source::Source;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum What {
-    Name,
-    Number,
-    /// With the place between its quotes.
-    Text {
-        start: usize,
-        end: usize,
-        is_raw: bool,
-        is_format: bool,
-        is_long: bool,
-    },
-    Sign,
-    Comment,
-    /// The end of a line.
-    Line,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub what: What,
-    pub span: Range<usize>,
-    /// Of open brackets.
-    pub depth: usize,
-}
-
-impl Token {
-    pub fn is(&self, source: &Source, word: &[u8]) -> bool {
-        matches!(self.what, What::Name | What::Sign) && source.bytes[self.span.clone()] == *word
-    }
-}
+use super::super::program::{Quoted, Token, Tokens, What};
 
 pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
-    let mut tokens = Vec::with_capacity(text.len() / 5);
+    let mut tokens = Tokens::default();
     let mut at = 0;
-    let mut depth = 0usize;
     while at < text.len() {
         let start = at;
         let what = match text[at] {
             b'\n' => {
                 at += 1;
                 // A line ends no statement in brackets.
-                if depth > 0 {
+                if tokens.is_in_brackets() {
                     continue;
                 }
                 What::Line
@@ -80,21 +45,16 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
                 while at < text.len() && (text[at].is_ascii_alphanumeric() || text[at] == b'_' || text[at] == b'.') {
                     at += 1;
                 }
-                What::Number
+                What::Other
             }
-            byte => {
+            _ => {
                 at += 1;
-                match byte {
-                    b'(' | b'[' | b'{' => depth += 1,
-                    b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-                    _ => {}
-                }
                 What::Sign
             }
         };
-        tokens.push(Token { what, span: start..at.min(text.len()), depth });
+        tokens.push(what, start..at.min(text.len()), text);
     }
-    tokens
+    tokens.list
 }
 
 fn string(text: &[u8], at: &mut usize, is_raw: bool, is_format: bool) -> What {
@@ -113,5 +73,5 @@ fn string(text: &[u8], at: &mut usize, is_raw: bool, is_format: bool) -> What {
     }
     let end = place.min(text.len());
     *at = (end + if text.get(end) == Some(&quote) { width } else { 0 }).min(text.len());
-    What::Text { start, end, is_raw, is_format, is_long }
+    What::Text(Quoted { start, end, is_raw, is_format, is_long })
 }

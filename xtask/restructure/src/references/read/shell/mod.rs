@@ -3,14 +3,18 @@
 //! The text is read once, in order, the way a shell would: words are taken apart, variables that hold a path are
 //! followed, `cd` changes where the next path is read from. Nothing is run, both branches of an `if` are read.
 
+mod arguments;
 mod commands;
+mod programs;
 mod values;
 mod words;
 
 use std::collections::HashMap;
 
-use super::super::mention::{Anchor, Said};
+use super::super::mention::{Anchor, Mention, Said, Weight};
 use super::super::source::Source;
+use super::super::spelling::{Inner, Quote};
+use super::super::{Kind, bytes};
 pub(crate) use values::Value as Known;
 use values::Value;
 use words::Word;
@@ -46,7 +50,7 @@ pub(crate) fn read_with(
     *variables = std::mem::take(&mut shell.variables);
 }
 
-/// What a variable is that is set to this text.
+/// What a variable of make is that is set to this text.
 pub(crate) fn value_of(
     source: &Source,
     place: Place,
@@ -58,12 +62,26 @@ pub(crate) fn value_of(
     shell.skip_blanks();
     let word = shell.word();
     shell.skip_blanks();
-    // More than one word is a list, or commands.
     if shell.at < shell.end {
+        // More than one word is a list, or commands; rarely a path with blanks.
+        let range = bytes::trim(&source.bytes, 0..source.bytes.len());
+        let text = &source.bytes[range.clone()];
         super::words::read_prose(source, 0..source.bytes.len(), shell.said);
-        return Value::Unknown;
+        if !text.contains(&b'/') || text[0] == b'/' || text.iter().any(|byte| b"$`\n\\".contains(byte)) {
+            return Value::Unknown;
+        }
+        let mention = Mention::new(Kind::Variable, range, text, Anchor::Own).bases(cwd).weight(Weight::Word);
+        return Value::Text(text.to_vec(), Some(shell.said.push(source, mention)));
     }
-    shell.assigned(&word)
+    let first = shell.said.mentions.len();
+    let value = shell.assigned(&word);
+    // To make, what stands behind the sign is the value, letter by letter.
+    for mention in &mut shell.said.mentions[first..] {
+        if matches!(mention.spelling.inner, Inner::Shell(Quote::None, Quote::None)) {
+            mention.spelling.inner = Inner::Bare;
+        }
+    }
+    value
 }
 
 struct Shell<'t> {

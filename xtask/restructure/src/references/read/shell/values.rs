@@ -1,5 +1,7 @@
 //! What variables and expansions stand for, as far as it is a path.
 
+use std::ops::Range;
+
 use super::super::super::mention::{Anchor, Mention, Weight};
 use super::super::super::spelling::{Inner, Part, Quote, Spelling};
 use super::super::super::{Kind, bytes};
@@ -68,7 +70,7 @@ pub(super) struct Draft {
     pub whole: Option<Vec<Anchor>>,
     text: Vec<u8>,
     tail: Vec<u8>,
-    span: std::ops::Range<usize>,
+    span: Range<usize>,
     quotes: (Quote, Quote),
     joins: bool,
     is_pattern: bool,
@@ -111,25 +113,41 @@ impl Shell<'_> {
         }
     }
 
-    /// The folder that a path lies in.
+    /// The folder that a path lies in: it follows from the path, nothing in the text spells it.
     pub(super) fn folder_of(&mut self, value: &Value) -> Value {
         match value {
             Value::Itself => Value::Path(vec![Anchor::Own]),
-            Value::Hint(_) | Value::Unknown | Value::Text(..) | Value::Path(_) | Value::Many(_) => Value::Unknown,
+            Value::Path(anchors) => {
+                let place = self.at.min(self.end);
+                let mention = Mention::new(Kind::Folder, place..place, *b"..", Anchor::Own).bases(anchors);
+                let mention = mention.spelled(Spelling::of(Inner::Unwritten));
+                Value::Path(vec![Anchor::At(self.said.push(self.source, mention))])
+            }
+            Value::Hint(_) | Value::Unknown | Value::Text(..) | Value::Many(_) => Value::Unknown,
         }
     }
 
     /// `$(dirname X)` that stands in `range`, X being one expansion in `inner`.
-    pub(super) fn dirname(
-        &mut self,
-        value: &Value,
-        inner: &std::ops::Range<usize>,
-        range: std::ops::Range<usize>,
-    ) -> Value {
+    pub(super) fn dirname(&mut self, value: &Value, inner: &Range<usize>, range: Range<usize>) -> Value {
         let Value::Path(anchors) = value else { return self.folder_of(value) };
-        let layers = vec![(range.start..inner.start, inner.end..range.end)];
+        let (open, close) = (range.start..inner.start, inner.end..range.end);
+        let place = self.source.place(&range);
+        // `$(dirname "$(dirname X)")` is one path with two steps up.
+        if let [Anchor::At(number)] = anchors.as_slice()
+            && let Some(within) = self.said.mentions.get_mut(*number)
+            && place.start < within.span.start
+            && within.span.end < place.end
+            && let Inner::Parts(parts) = &mut within.spelling.inner
+            && let [Part::Nest { layers, .. }, Part::Gap { at, .. }] = parts.as_mut_slice()
+        {
+            layers.insert(0, (self.source.place(&open), self.source.place(&close)));
+            *at = place.end;
+            within.span = place;
+            within.text.extend_from_slice(b"/..");
+            return value.clone();
+        }
         let gap = Part::Gap { at: range.end, before: b"/".to_vec(), after: Vec::new() };
-        let parts = vec![Part::Nest { layers, is_file: false }, gap];
+        let parts = vec![Part::Nest { layers: vec![(open, close)], is_file: false }, gap];
         let mention = Mention::new(Kind::Folder, range, *b"..", Anchor::Own)
             .bases(anchors)
             .spelled(Spelling::of(Inner::Parts(parts)));
@@ -174,7 +192,7 @@ impl Shell<'_> {
     }
 
     /// The rest of a word behind a value that its path begins with.
-    fn draft_behind(&self, start: &Draft, value: &Value, first: &Unit, rest: &[Unit], word: &Word) -> Vec<Draft> {
+    fn draft_behind(&mut self, start: &Draft, value: &Value, first: &Unit, rest: &[Unit], word: &Word) -> Vec<Draft> {
         let is_joined = rest.first().is_none_or(|unit| unit.byte() == Some(b'/'));
         let (bases, is_guess) = match value {
             Value::Path(anchors) => (anchors.clone(), false),
@@ -184,6 +202,12 @@ impl Shell<'_> {
         };
         if !is_joined {
             return Vec::new();
+        }
+        if !rest.is_empty() {
+            self.said.wake(&bases);
+        }
+        if first.quote == Quote::None {
+            self.said.split(&bases);
         }
         let next = rest.first().copied().unwrap_or(Unit { at: first.end, end: first.end, ..*first });
         let start = Draft {
@@ -284,19 +308,28 @@ impl Shell<'_> {
         }
         if let Some(text) = word.literal() {
             if text.contains(&b' ') || text.contains(&b'\n') {
-                if !text.contains(&b'\n') && text.contains(&b'/') && bytes::extension(&text).is_some() {
+                if !text.contains(&b'\n') && text.contains(&b'/') && text[0] != b'/' {
+                    // A path with blanks, or a command: without an ending it counts once something is read through it.
+                    let is_file = bytes::extension(&text).is_some();
+                    let weight = if is_file { Weight::Word } else { Weight::Idle };
                     let draft = self.drafts(word, &word.units).into_iter().next();
-                    let index = draft.map(|draft| self.mention(&draft, Kind::Variable, Weight::Word));
+                    let index = draft.map(|draft| self.mention(&draft, Kind::Variable, weight));
+                    self.prose(word);
                     return Value::Text(text, index);
                 }
                 self.prose(word);
                 return Value::Unknown;
             }
-            if text.starts_with(b"/") || text.starts_with(b"~") || !bytes::may_be_path(&text) {
+            let is_name = bytes::is_name(&text);
+            if text.starts_with(b"/") || text.starts_with(b"~") || !(is_name || bytes::may_be_path(&text)) {
                 return Value::Text(text, None);
             }
             let Some(draft) = self.drafts(word, &word.units).into_iter().next() else { return Value::Unknown };
-            let weight = if text.contains(&b'/') { Weight::Likely } else { Weight::Word };
+            let weight = match (text.contains(&b'/'), bytes::may_be_path(&text)) {
+                (true, _) => Weight::Likely,
+                (false, true) => Weight::Word,
+                (false, false) => Weight::Idle,
+            };
             let index = self.mention(&draft, Kind::Variable, weight);
             return Value::Text(text, Some(index));
         }

@@ -228,7 +228,7 @@ impl Shell<'_> {
                 while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                     self.at += 1;
                 }
-                Some(self.variable(&self.text[start..self.at].to_vec()))
+                Some(self.variable(&self.text[start..self.at]))
             }
             b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'$' | b'!' | b'-' => {
                 self.at += 2;
@@ -337,9 +337,7 @@ impl Shell<'_> {
                 let default = self.default_word();
                 let is_known = !matches!(value, Value::Unknown | Value::Hint(_));
                 return if is_known { value } else { self.assigned(&default) };
-            } else if rest.starts_with(b"%/*}") || rest.starts_with(b"%/*\\}") {
-                self.folder_of(&value)
-            } else if rest.starts_with(b":a:h}") || rest.starts_with(b":A:h}") || rest.starts_with(b":h}") {
+            } else if [&b"%/*}"[..], b":a:h}", b":A:h}", b":h}"].iter().any(|end| rest.starts_with(end)) {
                 self.folder_of(&value)
             } else if rest.starts_with(b"}")
                 || rest.starts_with(b"%/}")

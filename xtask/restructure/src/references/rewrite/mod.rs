@@ -4,20 +4,22 @@
 //! from to the target. Where a folder went several ways, what is used through it decides; where nothing decides, the
 //! place is listed and left.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+mod standing;
+mod wording;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use anyhow::Result;
 
-use super::aliases::Aliases;
-use super::mention::{Anchor, Form, Weight};
+use super::mention::{Anchor, Form};
 use super::resolve::Reading;
 use super::spelling::{Change, Inner};
-use super::{Kind, Reference, Target, glob, modules};
+use super::{Kind, Reference, Target};
 use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::tree::{FileId, Tree};
+use standing::World;
 
 /// Bytes of a file of before and what they become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +58,7 @@ pub fn rewrite(before: &Tree, references: &[Reference], moves: &Moves) -> Result
         return Ok(rewrites);
     }
     let after = before.after(moves, []);
-    let world =
-        World { before, after: &after, moves, aliases: Aliases::of(before), folders: RefCell::new(HashMap::new()) };
+    let world = World::new(before, &after, moves);
     for references in references.chunk_by(|a, b| a.file == b.file) {
         if !moves.is_dropped(before.path(references[0].file)) {
             Rewriter::new(&world, references).write(&mut rewrites)?;
@@ -78,93 +79,6 @@ pub fn apply(content: &[u8], edits: &[&Edit]) -> Vec<u8> {
     out.extend_from_slice(&content[at..]);
     out
 }
-
-struct World<'a> {
-    before: &'a Tree,
-    after: &'a Tree,
-    moves: &'a Moves,
-    aliases: Aliases,
-    folders: RefCell<HashMap<RelPath, RelPath>>,
-}
-
-impl World<'_> {
-    /// Where one stands afterwards who stood in this folder: programs are started there, nothing in the text says so.
-    fn standing(&self, folder: &RelPath) -> RelPath {
-        if let Some(known) = self.folders.borrow().get(folder) {
-            return known.clone();
-        }
-        let place = self.find_standing(folder);
-        self.folders.borrow_mut().insert(folder.clone(), place.clone());
-        place
-    }
-    fn find_standing(&self, folder: &RelPath) -> RelPath {
-        if folder.is_root() {
-            return folder.clone();
-        }
-        if let Some(went) = self.moves.folder(folder) {
-            return went;
-        }
-        if self.before.given().contains(folder) {
-            // The root of what is taken over: afterwards, the root of where most of it went.
-            return self
-                .most_of(folder, |path| self.before.given().iter().find(|given| path.is_within(given)).cloned());
-        }
-        for marker in MARKERS {
-            let file = folder.join(marker);
-            if self.before.is_file(&file) {
-                return self.moves.after(&file).parent().unwrap_or_default();
-            }
-        }
-        if self.after.is_folder(folder) { folder.clone() } else { self.majority(folder) }
-    }
-    /// Where most of what lies in a folder keeps its names below.
-    fn majority(&self, folder: &RelPath) -> RelPath {
-        self.most_of(folder, |_| None)
-    }
-    fn most_of(&self, folder: &RelPath, known: impl Fn(&RelPath) -> Option<RelPath>) -> RelPath {
-        let mut counts: BTreeMap<RelPath, usize> = BTreeMap::new();
-        for id in self.before.below(folder).filter(|id| self.before.entry(*id).is_whole()) {
-            let path = self.before.path(id);
-            let to = self.moves.after(path);
-            let place = known(&to).or_else(|| to.without_end(&path.below(folder).unwrap_or_default()));
-            if let Some(place) = place {
-                *counts.entry(place).or_default() += 1;
-            }
-        }
-        let most = counts.into_iter().max_by_key(|(path, count)| (*count, std::cmp::Reverse(path.bytes().len())));
-        most.map_or_else(|| folder.clone(), |(path, _)| path)
-    }
-    /// The one place where everything in a folder went but the file that asks. None when it is split.
-    fn whole(&self, folder: &RelPath, asking: &RelPath) -> Option<RelPath> {
-        if folder.is_root() {
-            return Some(folder.clone());
-        }
-        if let Some(went) = self.moves.folder(folder) {
-            return Some(went);
-        }
-        if !asking.is_within(folder) {
-            return None;
-        }
-        let mut ways = self.before.below(folder).filter(|id| self.before.entry(*id).is_whole()).filter_map(|id| {
-            let path = self.before.path(id);
-            (path != asking).then(|| self.moves.after(path).without_end(&path.below(folder).unwrap_or_default()))
-        });
-        let first = ways.next()??;
-        ways.all(|way| way.as_ref() == Some(&first)).then_some(first)
-    }
-}
-
-/// Files by which a folder is known as that of a project: who works in it goes where they go.
-const MARKERS: [&[u8]; 8] = [
-    b"package.json",
-    b"pyproject.toml",
-    b"go.mod",
-    b"Cargo.toml",
-    b"Makefile",
-    b"docker-compose.yml",
-    b"compose.yaml",
-    b"Chart.yaml",
-];
 
 struct Rewriter<'a> {
     world: &'a World<'a>,
@@ -196,9 +110,18 @@ impl<'a> Rewriter<'a> {
     fn write(mut self, rewrites: &mut Rewrites) -> Result<()> {
         let mut changes: Vec<(Change, usize, RelPath, RelPath)> = Vec::new();
         let mut content = None;
+        // By number: what could not be written, and all that is read from there.
+        let mut failed: HashSet<usize> = HashSet::new();
         for index in 0..self.references.len() {
             let reference = &self.references[index];
             if reference.readings.is_empty() {
+                continue;
+            }
+            let stands_on =
+                |reading: &Reading| matches!(reading.anchor, Anchor::At(number) if failed.contains(&number));
+            if reference.readings.iter().any(stands_on) {
+                failed.insert(reference.number);
+                self.unclear.insert(index, "what it is read from cannot be rewritten");
                 continue;
             }
             let mut texts: Vec<Option<(Vec<u8>, RelPath, RelPath)>> = Vec::new();
@@ -214,16 +137,15 @@ impl<'a> Rewriter<'a> {
             }
             let Some(Some((text, from, to))) = texts.pop() else { continue };
             if content.is_none() {
-                content = Some(match &self.world.before.entry(reference.file).kind {
-                    // The text of a link is where it leads.
-                    crate::tree::Kind::Symlink(target) => std::borrow::Cow::Borrowed(target.as_slice()),
-                    _ => self.world.before.content(reference.file)?,
-                });
+                content = Some(self.world.before.content(reference.file)?);
             }
             let bytes = content.as_deref().unwrap_or_default();
-            match reference.mention.spelling.respell(&reference.span, &text, bytes) {
+            match reference.mention.spelling.respell(&reference.span, &reference.mention.text, &text, bytes) {
                 Some(parts) => changes.extend(parts.into_iter().map(|part| (part, index, from.clone(), to.clone()))),
-                None => drop(self.unclear.insert(index, "the new path cannot be written in its place")),
+                None => {
+                    failed.insert(reference.number);
+                    self.unclear.insert(index, "the new path cannot be written in its place");
+                }
             }
         }
         let content = content.unwrap_or_default();
@@ -275,7 +197,7 @@ impl<'a> Rewriter<'a> {
                     let lead = self.lead(index)?;
                     // What is imported from a package is read from its folder.
                     let is_module = self.references[index].mention.form == Form::Dotted;
-                    Some(if is_module { modules::package_folder(&lead) } else { lead })
+                    Some(if is_module { super::modules::package_folder(&lead) } else { lead })
                 });
                 lead.unwrap_or_else(|| self.world.standing(&reading.base))
             }
@@ -322,6 +244,11 @@ impl<'a> Rewriter<'a> {
     /// Where a folder that is named should lead.
     fn folder(&mut self, index: usize, reading: &Reading, folder: &RelPath) -> RelPath {
         let world = self.world;
+        // `dirname "$FILE"` goes where the file goes.
+        let is_written = !matches!(self.references[index].mention.spelling.inner, Inner::Unwritten);
+        if !is_written && let Some(place) = self.base_after(reading).resolve(&self.references[index].text) {
+            return place;
+        }
         if let Some(whole) = world.whole(folder, self.path) {
             return whole;
         }
@@ -405,14 +332,10 @@ impl<'a> Rewriter<'a> {
                     return None;
                 }
                 let mut text = self.spelled(reference, reading, &base, path, &wanted);
-                // In a document a path that goes up from where its text stands is no help: from the root it is.
-                let is_asked = matches!(reading.anchor, Anchor::Cwd | Anchor::Above);
-                let is_told = matches!(mention.kind, Kind::Prose | Kind::CodeSpan) || self.is_document;
-                if is_asked
-                    && is_told
-                    && !mention.text.starts_with(b"..")
-                    && text.as_ref().is_some_and(|text| text.starts_with(b".."))
-                {
+                // An example is followed by somebody who stands in the root rather than beside the document.
+                let is_example = self.is_document && reading.anchor == Anchor::Cwd;
+                let goes_up = |text: &[u8]| text.starts_with(b"..");
+                if is_example && !goes_up(&mention.text) && text.as_deref().is_some_and(goes_up) {
                     text = self.spelled(reference, reading, &self.root_after(), path, &wanted);
                 }
                 match text {
@@ -425,202 +348,4 @@ impl<'a> Rewriter<'a> {
             }
         }
     }
-
-    fn leads_to(&self, form: Form, base: &RelPath, text: &[u8], wanted: &RelPath) -> bool {
-        let Some(place) = base.resolve(text) else { return false };
-        if place == *wanted {
-            return true;
-        }
-        let found = match form {
-            Form::Path => super::resolve::through_links(self.world.after, &place, 0),
-            Form::Page => modules::page(self.world.after, &place, text),
-            Form::Module | Form::Alias => modules::javascript(self.world.after, &place),
-            Form::Dotted => modules::python(self.world.after, &place),
-        };
-        matches!(found, Some(Target::File(path) | Target::Folder(path)) if path == *wanted)
-    }
-
-    /// The way from `base` to `wanted`, in the manner of the old text, without what stands elsewhere.
-    fn spelled(
-        &self,
-        reference: &Reference,
-        reading: &Reading,
-        base: &RelPath,
-        path: &RelPath,
-        wanted: &RelPath,
-    ) -> Option<Vec<u8>> {
-        let mention = &reference.mention;
-        let text = &reference.text[reading.skip..];
-        let mut way = base.to(wanted);
-        if mention.form != Form::Path {
-            way = self.shortened(mention.form, way, reading, text, path, wanted, base);
-        }
-        if mention.form == Form::Alias {
-            let holds = self.world.aliases.follow(self.world.moves, &self.own_before, &self.own_after);
-            if holds && !way.starts_with(b"..") && reading.skip < reference.text.len() {
-                return Some([&reference.text[..reading.skip], way.as_slice()].concat());
-            }
-            // Out of what the alias stands for: by a path of its own.
-            let own = &self.own_after;
-            let mut way = self.shortened(Form::Module, own.to(wanted), reading, text, path, wanted, own);
-            if !way.starts_with(b"../") {
-                way.splice(0..0, *b"./");
-            }
-            return Some(way);
-        }
-        if !mention.tail.is_empty() {
-            let rest = way.strip_suffix(mention.tail.as_slice())?;
-            if !(rest.is_empty() || rest.ends_with(b"/") || mention.tail.starts_with(b"/")) {
-                return None;
-            }
-            way = rest.to_vec();
-        } else if mention.text.ends_with(b"/") && !way.ends_with(b"/") {
-            way.push(b'/');
-        }
-        if matches!(mention.spelling.inner, Inner::Dotted)
-            && (way.starts_with(b"..")
-                || way.contains(&b'/')
-                    && !mention.text.contains(&b'/')
-                    && matches!(reading.anchor, Anchor::At(_))
-                    && mention.weight == Weight::Word)
-        {
-            return None;
-        }
-        let has_dot = mention.text.starts_with(b"./")
-            || mention.spelling.needs_dot
-            || way.starts_with(b"-")
-            // Without a slash nobody would take it for a path any more.
-            || reference.text.contains(&b'/') && !way.contains(&b'/') && is_told_by_slash(reference.kind)
-            || mention.text.starts_with(b"../") && self.likes_dots(reference.kind);
-        let is_relative = way.starts_with(b"../") || way == b".." || way == b"." || way.starts_with(b"./");
-        if has_dot && !is_relative && !mention.spelling.joins {
-            way.splice(0..0, *b"./");
-        }
-        Some(way)
-    }
-
-    /// True when the file begins its paths of this kind with `./` rather than without.
-    fn likes_dots(&self, kind: Kind) -> bool {
-        let mut balance = 0;
-        for other in self.references.iter().filter(|other| other.kind == kind) {
-            if other.text.starts_with(b"./") {
-                balance += 1;
-            } else if !other.text.starts_with(b"..") {
-                balance -= 1;
-            }
-        }
-        balance > 0
-    }
-
-    /// A way without what the old text left out.
-    #[expect(clippy::too_many_arguments, reason = "the two sides of one question")]
-    fn shortened(
-        &self,
-        form: Form,
-        way: Vec<u8>,
-        reading: &Reading,
-        text: &[u8],
-        path: &RelPath,
-        wanted: &RelPath,
-        base: &RelPath,
-    ) -> Vec<u8> {
-        let Some(place) = reading.base.resolve(text) else { return way };
-        if form == Form::Dotted {
-            let end = [&b"/__init__.py"[..], b".py", b".pyi"].iter().find_map(|end| way.strip_suffix(*end));
-            return end.map_or(way.clone(), <[u8]>::to_vec);
-        }
-        if place == *path {
-            return way;
-        }
-        let left_out = path.bytes().strip_prefix(place.bytes());
-        let candidates: Vec<Vec<u8>> = match left_out {
-            Some(end) => {
-                let same = way.strip_suffix(end).filter(|short| !short.is_empty()).map(<[u8]>::to_vec);
-                let ending = way.iter().rposition(|byte| *byte == b'.').filter(|dot| !way[*dot..].contains(&b'/'));
-                let index = ending.and_then(|dot| way[..dot].strip_suffix(b"/index")).map(<[u8]>::to_vec);
-                let index = index.filter(|_| end.starts_with(b"/index"));
-                [same, index, ending.map(|dot| way[..dot].to_vec())].into_iter().flatten().collect()
-            }
-            None => {
-                // `x.js` for x.ts, `x.html` for x.md: the other ending stays.
-                let old = text.iter().rposition(|byte| *byte == b'.').map_or(&b""[..], |dot| &text[dot..]);
-                let dot = way.iter().rposition(|byte| *byte == b'.').unwrap_or(way.len());
-                vec![[&way[..dot], old].concat()]
-            }
-        };
-        let is_right = |short: &Vec<u8>| self.leads_to(form, base, short, wanted);
-        candidates.into_iter().find(is_right).unwrap_or(way)
-    }
-
-    /// A pattern whose files all went one way leads there.
-    fn new_pattern(
-        &mut self,
-        reference: &Reference,
-        reading: &Reading,
-        base: &RelPath,
-        files: &[RelPath],
-    ) -> Option<(Vec<u8>, RelPath, RelPath)> {
-        let index = self.by_number(reference.number)?;
-        let mention = &reference.mention;
-        let from = reading.base.resolve(&mention.text)?;
-        // In strings that are joined the slash belongs to what follows.
-        let tail = mention.tail.strip_prefix(b"/").unwrap_or(&mention.tail);
-        let is_joined_after = tail.len() < mention.tail.len();
-        let mut ways = files.iter().map(|path| {
-            let end = path.below(&from)?;
-            let after = self.world.whole_or_file(path);
-            after?.without_end(&end)
-        });
-        let first = ways.next()?;
-        let is_one = first.is_some() && ways.all(|way| way == first);
-        let stays = base.resolve(&mention.text);
-        let Some(to) = first.filter(|_| is_one) else {
-            // Where the same text matches the same files, all is well; else somebody must look.
-            let now = stays.map(|place| glob::expand(self.world.after, &place, tail)).unwrap_or_default();
-            let expected: Vec<RelPath> = files.iter().map(|path| self.world.moves.after(path)).collect();
-            if !same_set(&now, &expected) {
-                self.unclear.insert(index, "the files that it matches go different ways");
-            }
-            return None;
-        };
-        let now = glob::expand(self.world.after, &to, tail);
-        if now.len() > files.len() {
-            self.unclear.insert(index, "it matches more files than before");
-        }
-        if stays.as_ref() == Some(&to) {
-            return None;
-        }
-        let mut way = base.to(&to);
-        if !is_joined_after {
-            if way == b"." {
-                way = Vec::new();
-            } else {
-                way.push(b'/');
-            }
-        }
-        let has_dot = mention.text.starts_with(b"./") || mention.spelling.needs_dot;
-        if has_dot && !way.starts_with(b"../") && !mention.spelling.joins {
-            way.splice(0..0, *b"./");
-        }
-        Some((way, from, to))
-    }
-}
-
-/// Kinds of words that are paths because they have a slash.
-fn is_told_by_slash(kind: Kind) -> bool {
-    matches!(kind, Kind::Setting | Kind::Prose | Kind::CodeSpan | Kind::Argument | Kind::Variable)
-}
-
-impl World<'_> {
-    fn whole_or_file(&self, path: &RelPath) -> Option<RelPath> {
-        if self.before.is_folder(path) { self.moves.folder(path) } else { Some(self.moves.after(path)) }
-    }
-}
-
-fn same_set(a: &[RelPath], b: &[RelPath]) -> bool {
-    let (mut a, mut b) = (a.to_vec(), b.to_vec());
-    a.sort();
-    b.sort();
-    b.dedup();
-    a == b
 }
