@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -16,7 +16,7 @@ use camino::Utf8Path;
 use crate::git;
 use crate::journal::build::{self, Built, Places, Written};
 use crate::journal::commits;
-use crate::journal::{APPLIED, Journal, Stage, State, Was, step::Step};
+use crate::journal::{APPLIED, Journal, Stage, State, UNSTAGING, Was, step::Step};
 use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
 use crate::plan::trial::{self, Loss};
@@ -269,7 +269,13 @@ impl Prepared {
     /// Writes down what will be done; from here on it can be resumed or undone.
     pub fn begin(&self) -> Result<()> {
         self.state.clear()?;
+        let into = &self.plan.options.into;
+        let was = into.metadata().with_context(|| format!("failed to look at `{into}`"))?;
         self.state.make()?;
+        // Until the journal is there, nothing has happened to the target.
+        let time = (was.mtime(), u32::try_from(was.mtime_nsec()).unwrap_or(0));
+        os::set_modified(into.as_std_path(), time.0, time.1)
+            .with_context(|| format!("failed to set the time of `{into}`"))?;
         for folder in ["stage", "new", "store"] {
             files::make_folder(&self.state.folder.join(folder))?;
         }
@@ -314,8 +320,18 @@ impl Prepared {
 /// Takes every step that has not been taken; what was begun is finished.
 pub fn carry_out(state: &State, journal: &Journal, progress: &Progress) -> Result<()> {
     let root = journal.root(state)?;
+    let first = journal.first_unstage();
+    // Once things leave the staging place, names mean something else, and all that was to be done before has been done.
+    let is_unstaging = state.lines().iter().any(|line| line == UNSTAGING);
     for (number, step) in journal.steps.iter().enumerate() {
+        if is_unstaging && Some(number) < first {
+            continue;
+        }
         progress.detail(&format!("{} of {}: {}", number + 1, journal.steps.len(), step.describe()));
+        if Some(number) == first && !is_unstaging {
+            sync(&root, journal)?;
+            state.note(UNSTAGING)?;
+        }
         match step {
             Step::Commit { is_second } => {
                 sync(&root, journal)?;
@@ -335,7 +351,9 @@ pub fn sync(root: &Path, journal: &Journal) -> Result<()> {
     let mut folders: HashSet<RelPath> = HashSet::new();
     for step in &journal.steps {
         match step {
-            Step::Rename { from, to, .. } => folders.extend([from.parent(), to.parent()].into_iter().flatten()),
+            Step::Rename { from, to, .. } | Step::Stage { from, stage: to, .. } | Step::Unstage { stage: from, to } => {
+                folders.extend([from.parent(), to.parent()].into_iter().flatten());
+            }
             Step::MakeFolder { path, .. }
             | Step::RemoveFolder { path, .. }
             | Step::Create { path, .. }
@@ -348,7 +366,8 @@ pub fn sync(root: &Path, journal: &Journal) -> Result<()> {
     for folder in folders {
         match std::fs::File::open(folder.on(root)) {
             Ok(file) => file.sync_all().with_context(|| format!("failed to write `{folder}`"))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // Gone, or a file's name by now.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => return Err(error).with_context(|| format!("failed to write `{folder}`")),
         }
     }

@@ -1,17 +1,18 @@
 //! Back to what was there before, bit for bit, from any point that an apply has come to; and the end of a restructure, when
 //! nobody wants to go back any more.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use base::tools::{files, os};
 use base::ui::{Exit, Failure, Finding, Step as Progress};
+use camino::Utf8Path;
 
 use crate::apply::sync;
 use crate::journal::step::{Step, exists, sha256_at};
-use crate::journal::{Journal, State, UNDOING, Was};
+use crate::journal::{Journal, RESTAGED, State, UNDOING, UNSTAGING, Was};
 use crate::path::RelPath;
 use crate::tree::Kind;
 
@@ -20,14 +21,16 @@ pub fn changed_since(state: &State, journal: &Journal) -> Result<Vec<RelPath>> {
     let root = journal.root(state)?;
     let mut changed = Vec::new();
     for step in &journal.steps {
-        let (path, new, sha256) = match step {
-            Step::Rewrite { path, new, sha256, .. } | Step::Create { path, new, sha256 } => (path, new, sha256),
+        // It is this program's from the moment it has left the place where it waits until it is taken back.
+        let (path, sha256, is_written) = match step {
+            Step::Rewrite { path, new, store, sha256 } => {
+                (path, sha256, !exists(&new.on(&root)) && exists(&store.on(&root)))
+            }
+            Step::Create { path, new, sha256 } => (path, sha256, !exists(&new.on(&root))),
             _ => continue,
         };
         let there = path.on(&root);
-        // It is this program's only once it has left the place where it waits.
-        let is_written = !exists(&new.on(&root)) && exists(&there);
-        if is_written && sha256_at(&there).as_ref() != Some(sha256) {
+        if is_written && exists(&there) && sha256_at(&there).as_ref() != Some(sha256) {
             changed.push(path.clone());
         }
     }
@@ -37,12 +40,26 @@ pub fn changed_since(state: &State, journal: &Journal) -> Result<Vec<RelPath>> {
 /// Takes back every step that has been taken.
 pub fn take_back(state: &State, journal: &Journal, progress: &Progress) -> Result<()> {
     let root = journal.root(state)?;
-    if !state.lines().iter().any(|line| line == UNDOING) {
+    let lines = state.lines();
+    let has = |line: &str| lines.iter().any(|known| known == line);
+    if !has(UNDOING) {
         state.note(UNDOING)?;
     }
+    // What waits in the staging place is there because nothing has left it yet, or because all of it is back.
+    let mut is_unstaged = has(UNSTAGING) && !has(RESTAGED);
+    let first = journal.first_unstage();
     for (number, step) in journal.steps.iter().enumerate().rev() {
-        progress.detail(&format!("{} of {}: {}", journal.steps.len() - number, journal.steps.len(), step.describe()));
-        step.back(&root)?;
+        let taken = journal.steps.len() - number;
+        progress.detail(&format!("{taken} of {}: {}", journal.steps.len(), step.describe()));
+        match step {
+            Step::Unstage { .. } if !is_unstaged => {}
+            step => step.back(&root)?,
+        }
+        if Some(number) == first && is_unstaged {
+            sync(&root, journal)?;
+            state.note(RESTAGED)?;
+            is_unstaged = false;
+        }
     }
     for commits in &journal.commits {
         commits.back(&root, state, &journal.id)?;
@@ -139,6 +156,17 @@ pub fn remove_state(state: &State, journal: &Journal, mtime: Option<(i64, u32)>)
     Ok(())
 }
 
+/// Removes a state without a journal.
+pub fn remove_leftovers(state: &State, into: &Utf8Path) -> Result<()> {
+    let facts = into.metadata().with_context(|| format!("failed to look at `{into}`"))?;
+    files::remove(&state.folder)?;
+    if let Some(ops) = state.folder.parent() {
+        let _kept_when_not_empty = std::fs::remove_dir(ops);
+    }
+    let time = (facts.mtime(), u32::try_from(facts.mtime_nsec()).unwrap_or(0));
+    os::set_modified(into.as_std_path(), time.0, time.1).with_context(|| format!("failed to set the time of `{into}`"))
+}
+
 /// The time of the target as it was before.
 pub fn time_of_target(journal: &Journal) -> Option<(i64, u32)> {
     journal.before.get(&journal.into).map(|was| was.mtime)
@@ -152,53 +180,52 @@ pub fn time_after(journal: &Journal) -> Option<(i64, u32)> {
     })
 }
 
-/// Copies that `finish` would remove for good whose kept twin is not there any more, with the content they have.
-pub fn orphans(state: &State, journal: &Journal) -> Result<BTreeMap<RelPath, String>> {
+/// Dropped copies whose content `finish` would remove for good: the kept twin is not there any more.
+pub fn orphans(state: &State, journal: &Journal) -> Result<Vec<RelPath>> {
     let root = journal.root(state)?;
-    let store = journal.into.join(b".ops").join(b"restructure").join(b"store");
-    let mut stored = BTreeMap::new();
-    for step in &journal.steps {
-        if let Step::Rename { from, to, .. } = step
-            && to.is_within(&store)
-            && let Some(was) = journal.before.get(from)
-        {
-            stored.insert(from.clone(), was.sha256.clone());
+    let moved = places(journal);
+    let rewritten: HashSet<&RelPath> = journal
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Rewrite { path, .. } => Some(path),
+            _ => None,
+        })
+        .collect();
+    let mut orphans = Vec::new();
+    for (gone, kept) in &journal.dropped {
+        let now = moved.get(kept).copied().unwrap_or(kept);
+        let there = now.on(&root);
+        // The twin of one that was rewritten has the new bytes; its old ones are what the copy has.
+        let is_there = if rewritten.contains(now) {
+            exists(&there)
+        } else {
+            sha256_at(&there).as_ref() == journal.before.get(gone).map(|was| &was.sha256)
+        };
+        if !is_there {
+            orphans.push(gone.clone());
         }
     }
-    // Where each content lies now: what was moved has its new path.
-    let mut there: std::collections::HashSet<String> = std::collections::HashSet::new();
-    let moved: std::collections::HashMap<&RelPath, &RelPath> = places(journal);
-    let wanted: std::collections::HashSet<&String> = stored.values().collect();
-    for (path, was) in
-        journal.before.iter().filter(|(path, was)| wanted.contains(&was.sha256) && !stored.contains_key(*path))
-    {
-        let now = moved.get(path).copied().unwrap_or(path);
-        there.extend(sha256_at(&now.on(&root)).filter(|now| *now == was.sha256));
-        // One that was rewritten since has its old bytes in the store, which goes as well; its new ones are the content.
-        let is_rewritten = journal.steps.iter().any(|step| matches!(step, Step::Rewrite { path, .. } if path == now));
-        if is_rewritten && exists(&now.on(&root)) {
-            there.insert(was.sha256.clone());
-        }
-    }
-    stored.retain(|_, sha256| !there.contains(sha256));
-    Ok(stored)
+    Ok(orphans)
 }
 
 /// Where the moves have brought each file.
-pub fn places(journal: &Journal) -> std::collections::HashMap<&RelPath, &RelPath> {
-    let mut to: std::collections::HashMap<&RelPath, &RelPath> = std::collections::HashMap::new();
-    let staging = journal.into.join(b".ops");
-    let mut staged: std::collections::HashMap<&RelPath, &RelPath> = std::collections::HashMap::new();
+pub fn places(journal: &Journal) -> HashMap<&RelPath, &RelPath> {
+    let mut to: HashMap<&RelPath, &RelPath> = HashMap::new();
+    let mut staged: HashMap<&RelPath, &RelPath> = HashMap::new();
     for step in &journal.steps {
-        let Step::Rename { from, to: target, .. } = step else { continue };
-        if let Some(first) = staged.get(from).copied() {
-            to.insert(first, target);
-        } else if target.is_within(&staging) {
-            staged.insert(target, from);
-        } else {
-            to.insert(from, target);
+        match step {
+            Step::Rename { from, to: target, .. } => drop(to.insert(from, target)),
+            Step::Stage { from, stage, .. } => drop(staged.insert(stage, from)),
+            Step::Unstage { stage, to: target } => {
+                if let Some(from) = staged.get(stage) {
+                    to.insert(from, target);
+                }
+            }
+            _ => {}
         }
     }
+    to.retain(|from, _| !journal.dropped.contains_key(*from));
     to
 }
 

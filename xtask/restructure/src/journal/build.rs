@@ -110,8 +110,8 @@ impl Builder<'_> {
                 Fate::At(to) if self.is_in_the_way(from, to) => {
                     let waits = self.places.at("stage", staged);
                     staged += 1;
-                    self.steps.push(Step::Rename { from: from.clone(), to: waits.clone(), identity: identity.clone() });
-                    self.late.push(Step::Rename { from: waits, to: to.clone(), identity });
+                    self.steps.push(Step::Stage { from: from.clone(), stage: waits.clone(), identity });
+                    self.late.push(Step::Unstage { stage: waits, to: to.clone() });
                     self.touch_around(to);
                 }
                 Fate::At(to) => {
@@ -205,7 +205,9 @@ impl Builder<'_> {
         // The folder above the state changes with the state itself.
         let target = self.places.state.parent().and_then(|ops| ops.parent()).unwrap_or_default();
         self.touched.insert(target);
-        let there = self.touched.iter().filter(|folder| self.after.at(folder).is_some_and(|entry| entry.is_given));
+        let is_folder =
+            |path: &&RelPath| self.after.at(path).is_some_and(|entry| entry.is_given && entry.kind == Kind::Folder);
+        let there = self.touched.iter().filter(is_folder);
         let steps: Vec<Step> = there.rev().map(|path| Step::Touch { path: path.clone(), mtime: latest }).collect();
         self.steps.extend(steps);
     }

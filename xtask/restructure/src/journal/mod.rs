@@ -111,6 +111,10 @@ impl State {
 
 /// The line that says all steps have been taken.
 pub const APPLIED: &str = "applied";
+/// The line that says that what is in the staging place begins to leave it.
+pub const UNSTAGING: &str = "unstaging";
+/// The line that says that undo has brought all of it back there.
+pub const RESTAGED: &str = "restaged";
 /// The line that says they are being taken back, after which there is no way but back.
 pub const UNDOING: &str = "undoing";
 
@@ -165,6 +169,11 @@ impl Journal {
             root = root.parent().context("the journal does not belong to this folder")?;
         }
         Ok(root.to_owned())
+    }
+
+    /// The number of the first step out of the staging place.
+    pub fn first_unstage(&self) -> Option<usize> {
+        self.steps.iter().position(|step| matches!(step, Step::Unstage { .. }))
     }
 
     pub fn write(&self, state: &State) -> Result<()> {

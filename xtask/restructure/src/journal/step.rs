@@ -23,12 +23,23 @@ pub struct Identity {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// `from` becomes `to`, which nobody has. Files and links, into and out of the staging place, into the store of
-    /// duplicates.
+    /// `from` becomes `to`, which nobody has: a file or a link, to its place or into the store of duplicates.
     Rename {
         from: RelPath,
         to: RelPath,
         identity: Identity,
+    },
+    /// The same by way of the staging place, because somebody has the name: first everything that is in the way goes there…
+    Stage {
+        from: RelPath,
+        stage: RelPath,
+        identity: Identity,
+    },
+    /// … and when all the others are done, to where it belongs. Names that the ones have before, others have after, so it
+    /// is the staging place alone that tells what has been done; the journal's progress tells in which half.
+    Unstage {
+        stage: RelPath,
+        to: RelPath,
     },
     MakeFolder {
         path: RelPath,
@@ -77,6 +88,8 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Step::Rename { from, to, .. } => format!("move {from} to {to}"),
+            Step::Stage { from, .. } => format!("take {from} out of the way"),
+            Step::Unstage { to, .. } => format!("put what waits to {to}"),
             Step::MakeFolder { path, .. } => format!("make {path}/"),
             Step::RemoveFolder { path, .. } => format!("remove {path}/"),
             Step::Rewrite { path, .. } => format!("rewrite {path}"),
@@ -96,6 +109,19 @@ impl Step {
                 if side(&old, &new, from, to)? == Side::Before {
                     identity.check(&old, from)?;
                     rename(&old, &new, from, to)?;
+                }
+                Ok(())
+            }
+            Step::Stage { from, stage, identity } => {
+                if !exists(&on(stage)) {
+                    identity.check(&on(from), from)?;
+                    rename(&on(from), &on(stage), from, stage)?;
+                }
+                Ok(())
+            }
+            Step::Unstage { stage, to } => {
+                if exists(&on(stage)) {
+                    rename(&on(stage), &on(to), stage, to)?;
                 }
                 Ok(())
             }
@@ -135,6 +161,18 @@ impl Step {
                 let (old, new) = (on(from), on(to));
                 if side(&old, &new, from, to)? == Side::After {
                     rename(&new, &old, to, from)?;
+                }
+                Ok(())
+            }
+            Step::Stage { from, stage, .. } => {
+                if exists(&on(stage)) {
+                    rename(&on(stage), &on(from), stage, from)?;
+                }
+                Ok(())
+            }
+            Step::Unstage { stage, to } => {
+                if !exists(&on(stage)) {
+                    rename(&on(to), &on(stage), to, stage)?;
                 }
                 Ok(())
             }
@@ -181,6 +219,10 @@ impl Step {
             Step::Rename { from, to, identity } => {
                 json!({"rename": text(from), "to": text(to), "identity": identity.to_json()})
             }
+            Step::Stage { from, stage, identity } => {
+                json!({"stage": text(from), "at": text(stage), "identity": identity.to_json()})
+            }
+            Step::Unstage { stage, to } => json!({"unstage": text(stage), "to": text(to)}),
             Step::MakeFolder { path, mode } => json!({"make": text(path), "mode": mode}),
             Step::RemoveFolder { path, mode, mtime, owner } => {
                 json!({"remove": text(path), "mode": mode, "mtime": [mtime.0, mtime.1], "owner": [owner.0, owner.1]})
@@ -198,7 +240,7 @@ impl Step {
             value.as_u64().and_then(|n| u32::try_from(n).ok()).with_context(|| format!("{value} is no number"))
         };
         let key = value.as_object().and_then(|object| {
-            ["rename", "make", "remove", "rewrite", "create", "touch", "commit"]
+            ["rename", "stage", "unstage", "make", "remove", "rewrite", "create", "touch", "commit"]
                 .into_iter()
                 .find(|key| object.contains_key(*key))
         });
@@ -209,6 +251,12 @@ impl Step {
                 to: path_of(&value["to"])?,
                 identity: Identity::from_json(&value["identity"])?,
             },
+            Some("stage") => Step::Stage {
+                from: path()?,
+                stage: path_of(&value["at"])?,
+                identity: Identity::from_json(&value["identity"])?,
+            },
+            Some("unstage") => Step::Unstage { stage: path()?, to: path_of(&value["to"])? },
             Some("make") => Step::MakeFolder { path: path()?, mode: number(&value["mode"])? },
             Some("remove") => Step::RemoveFolder {
                 path: path()?,
@@ -260,7 +308,9 @@ impl Identity {
 
 /// Which of two names there is. Both or none is nothing that this program has done.
 fn side(old: &Path, new: &Path, from: &RelPath, to: &RelPath) -> Result<Side> {
-    match (exists(old), exists(new)) {
+    // A folder of the name is another thing: it has that name before or after what moves has it.
+    let is_it = |path: &Path| path.symlink_metadata().is_ok_and(|facts| !facts.is_dir());
+    match (is_it(old), is_it(new)) {
         (true, false) => Ok(Side::Before),
         (false, true) => Ok(Side::After),
         (true, true) => {
@@ -294,7 +344,13 @@ fn make_folder(there: &Path, path: &RelPath, mode: u32) -> Result<()> {
 /// One that somebody has put something into stays.
 fn remove_folder(there: &Path, path: &RelPath) -> Result<()> {
     match std::fs::remove_dir(there) {
-        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+        // Gone, in use again, or a file's name by now.
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+            ) =>
+        {
             Err(error).with_context(|| format!("failed to remove folder `{path}`"))
         }
         _ => Ok(()),

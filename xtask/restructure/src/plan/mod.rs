@@ -17,7 +17,7 @@ use camino::Utf8PathBuf;
 use crate::classify::Class;
 use crate::moves::{Fate, Moves};
 use crate::path::RelPath;
-use crate::tree::{Digest, Entry, FileId, Git, Kind, Tree};
+use crate::tree::{Closed, Digest, Entry, FileId, Git, Kind, Tree};
 
 pub use copies::Copy;
 pub use make::{Made, copies_of, make, why_copies_stay};
@@ -245,6 +245,7 @@ pub fn stamp(tree: &Tree, id: FileId) -> Option<String> {
     match &entry.kind {
         Kind::File => Some(tree.digest(id).map_or_else(|_| "unreadable".to_owned(), |digest| print_of(&digest))),
         Kind::Symlink(target) => Some(format!("link-{}", print_of(&hash::digest(target)))),
+        Kind::Folder if entry.closed == Some(Closed::State) => None,
         Kind::Folder => entry.closed.as_ref().map(|_| "closed".to_owned()),
         Kind::Other => Some("special".to_owned()),
     }

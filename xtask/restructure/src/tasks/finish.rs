@@ -28,7 +28,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     let orphans = undo::orphans(&state, &journal)?;
     if !orphans.is_empty() {
         let findings = orphans
-            .keys()
+            .iter()
             .map(|path| Finding::error(format!("the content of `{path}` stands nowhere else any more")))
             .collect();
         let failure = Failure::with_findings(Exit::Findings, "finish would lose content", findings);

@@ -5,13 +5,21 @@ use base::ui::{self, Exit, Failure};
 use base::workspace::Workspace;
 
 use super::{Request, plural};
-use crate::journal::Stage;
+use crate::journal::{Stage, State};
 use crate::undo;
 
 /// Runs in this order: what would be lost is looked for; every step is taken back; the branches go back; modes and times of
 /// folders are restored; all of it is compared with what was there before; the state is removed.
 pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     let folder = super::folder(request.need("folder")?)?;
+    let left = State::of(&folder);
+    if left.folder.exists() && left.stage() == Stage::None {
+        // An apply that was killed before it had written its journal: nothing was touched yet.
+        let _lock = super::lock(workspace, &folder)?;
+        undo::remove_leftovers(&left, &folder)?;
+        ui::say("nothing had been done; what was laid ready for it is removed");
+        return Ok(Exit::Done);
+    }
     let (state, journal) = super::find(workspace, &folder)?;
     let target = state.folder.ancestors().nth(2).unwrap_or(&state.folder).to_owned();
     let _lock = super::lock(workspace, &target)?;

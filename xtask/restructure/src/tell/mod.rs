@@ -72,7 +72,11 @@ impl<'a> Teller<'a> {
         let mut told = BTreeMap::new();
         let mut commands = Vec::new();
         let mut environments = Vec::new();
-        for id in after.ids().filter(|id| after.entry(*id).is_given && after.entry(*id).is_whole()) {
+        let is_told = |id: &FileId| {
+            let entry = after.entry(*id);
+            entry.is_given && entry.is_whole() && entry.closed.is_none()
+        };
+        for id in after.ids().filter(is_told) {
             let path = after.path(id);
             let origin = moves.before(path);
             let Some(was) = before.get(&origin) else { continue };
