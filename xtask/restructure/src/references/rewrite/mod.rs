@@ -95,6 +95,7 @@ struct Rewriter<'a> {
     own_before: RelPath,
     own_after: RelPath,
     is_document: bool,
+    told_from_root: Option<bool>,
     /// By number: where the reference leads once it is rewritten.
     leads: HashMap<usize, Option<RelPath>>,
     unclear: BTreeMap<usize, &'static str>,
@@ -110,6 +111,7 @@ impl<'a> Rewriter<'a> {
             own_before: path.parent().unwrap_or_default(),
             own_after: world.moves.after(path).parent().unwrap_or_default(),
             is_document: matches!(path.extension(), b"md" | b"mdx" | b"markdown"),
+            told_from_root: None,
             leads: HashMap::new(),
             unclear: BTreeMap::new(),
         }
@@ -247,6 +249,7 @@ impl<'a> Rewriter<'a> {
                 });
                 lead.unwrap_or_else(|| self.world.standing(&reading.base))
             }
+            Anchor::Cwd if reading.base == self.own_before && self.is_told_from_root() => self.root_after(),
             Anchor::Cwd | Anchor::Above if reading.base == self.own_before => self.own_after.clone(),
             Anchor::Cwd | Anchor::Above if self.path.is_within(&reading.base) => {
                 // Of a file that left the folder above it, nobody would read anything from there any more.
@@ -255,6 +258,32 @@ impl<'a> Rewriter<'a> {
             }
             _ => self.world.standing(&reading.base),
         }
+    }
+
+    /// True for a document that moved away from most of what its examples name: they were followed from its folder, now
+    /// somebody who stands in the root follows them, all of them.
+    fn is_told_from_root(&mut self) -> bool {
+        if let Some(known) = self.told_from_root {
+            return known;
+        }
+        let (mut near, mut far) = (0, 0);
+        if self.is_document && self.own_after != self.own_before {
+            for reading in self.references.iter().flat_map(|reference| &reference.readings) {
+                if reading.anchor != Anchor::Cwd || reading.base != self.own_before {
+                    continue;
+                }
+                let target = match &reading.target {
+                    Target::File(path) | Target::Folder(path) => path,
+                    Target::Files(files) => &files[0],
+                };
+                let goes_up = |from: &RelPath, to: &RelPath| from.to(to).starts_with(b"..");
+                let is_far = goes_up(&self.own_after, &self.world.moves.after(target));
+                if is_far && !goes_up(&self.own_before, target) { far += 1 } else { near += 1 }
+            }
+        }
+        let is_told = far > near;
+        self.told_from_root = Some(is_told);
+        is_told
     }
 
     /// True when the file lay in a folder and will not lie where that went.
@@ -377,13 +406,7 @@ impl<'a> Rewriter<'a> {
                 if holds && wanted == *path && base == reading.base {
                     return None;
                 }
-                let mut text = self.spelled(reference, reading, &base, path, &wanted);
-                // An example is followed by somebody who stands in the root rather than beside the document.
-                let is_example = self.is_document && reading.anchor == Anchor::Cwd;
-                let goes_up = |text: &[u8]| text.starts_with(b"..");
-                if is_example && !goes_up(&mention.text) && text.as_deref().is_some_and(goes_up) {
-                    text = self.spelled(reference, reading, &self.root_after(), path, &wanted);
-                }
+                let text = self.spelled(reference, reading, &base, path, &wanted);
                 match text {
                     Some(text) => Some((text, path.clone(), wanted)),
                     None => {
