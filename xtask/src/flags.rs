@@ -522,6 +522,93 @@ xflags::xflags! {
             }
         }
 
+        /// Take an old operations folder apart and bring it into this layout, provably
+        cmd restructure {
+            /// What is there: files, duplicates, overlap, references, applications, secrets; touches nothing
+            cmd restructure-scan {
+                /// The folder to look at
+                required folder: String
+                /// One object: {folder, counts, duplicates, overlaps, near, references, units, secrets, syntax, files}
+                optional --json
+                /// Also write a page to browse: the tree before and after, overlap, duplicates
+                optional --html file: String
+                /// Leave the syntax of files alone: no parser of another language is run
+                optional --no-syntax
+                /// The page's tree after is that of scripts kept under scripts/
+                optional --keep-scripts
+            }
+            /// Decide for each file what happens to it, and write that down to be read and edited
+            ///
+            /// keep, move, archive, drop-as-duplicate-of or needs-decision, each with its reason. Rules of
+            /// config/restructure.yaml win over guesses; what was changed in an older plan is kept.
+            cmd restructure-plan {
+                /// The folder to take apart
+                required folder: String
+                /// The workspace to bring it into
+                optional --into folder: String
+                /// The folder itself becomes the layout (default)
+                optional --in-place
+                /// Write the plan into this file instead of printing it
+                optional -o, --output file: String
+                /// Scripts go to scripts/FUNCTION instead of the archive
+                optional --keep-scripts
+                /// The archive's folder for what goes out of use now (default: this quarter, such as 2026-q1)
+                optional --period name: String
+                /// Forget what was changed in an older plan
+                optional --fresh
+                /// Also write a page to browse: the tree before and after, what happens to each copy, old commands
+                optional --html file: String
+                /// One object: {folder, into, digest, counts, files: [{path, action, to, of, class, confidence, reason, task}]}
+                optional --json
+            }
+            /// Carry a plan out: files move, references are rewritten, nothing is deleted
+            ///
+            /// Runs in this order: the whole plan is held against the folder; the journal is written; files move; what
+            /// refers to them is rewritten, READMEs and the catalog are written. In a repository these are two commits.
+            cmd restructure-apply {
+                /// The plan; with --resume also its folder
+                optional plan: String
+                /// Go on where a run was killed
+                optional --resume
+                /// Only look whether it can be carried out, and print the steps; exit 3
+                optional --check
+                /// Leave git alone: no commits
+                optional --no-commit
+            }
+            /// Prove what was done: nothing lost, no reference broken, and the ten criteria with their evidence
+            cmd restructure-verify {
+                /// The folder that was taken apart, or its target
+                required folder: String
+                /// One object: {ok, criteria: [{name, holds, evidence, findings}], broken_before, patterns, undecided, changed}
+                optional --json
+            }
+            /// Take everything back, bit for bit, also from a half-done apply
+            cmd restructure-undo {
+                /// The folder that was taken apart, or its target
+                required folder: String
+                /// Only look whether something would be lost; exit 3
+                optional --check
+                /// Also when files that apply wrote were changed since
+                optional --lose-changes
+            }
+            /// Remove the journal and the copies of duplicates; there is no way back afterwards
+            cmd restructure-finish {
+                /// The folder that was taken apart, or its target
+                required folder: String
+                /// Only look whether every dropped copy has its twin; exit 3
+                optional --check
+                /// Do not ask
+                optional --yes
+            }
+            /// Explain one entry: what happens to a file, why, who refers to it, what its copies are
+            cmd restructure-why {
+                /// The file
+                required path: String
+                /// The plan that decides about it (default: one is made)
+                optional --plan file: String
+            }
+        }
+
         /// Remove what can be rebuilt; never backups, releases or journals
         cmd clean {
             /// Also stop the services and, asked or with --yes, remove the dev database
@@ -567,6 +654,7 @@ pub enum XtaskCmd {
     Config(Config),
     Migrate(Migrate),
     Db(Db),
+    Restructure(Restructure),
     Clean(Clean),
     Completions(Completions),
 }
@@ -994,6 +1082,85 @@ pub struct DbRestore {
 #[derive(Debug)]
 pub struct DbReset {
     pub yes: bool,
+}
+
+#[derive(Debug)]
+pub struct Restructure {
+    pub subcommand: RestructureCmd,
+}
+
+#[derive(Debug)]
+pub enum RestructureCmd {
+    RestructureScan(RestructureScan),
+    RestructurePlan(RestructurePlan),
+    RestructureApply(RestructureApply),
+    RestructureVerify(RestructureVerify),
+    RestructureUndo(RestructureUndo),
+    RestructureFinish(RestructureFinish),
+    RestructureWhy(RestructureWhy),
+}
+
+#[derive(Debug)]
+pub struct RestructureScan {
+    pub folder: String,
+
+    pub json: bool,
+    pub html: Option<String>,
+    pub no_syntax: bool,
+    pub keep_scripts: bool,
+}
+
+#[derive(Debug)]
+pub struct RestructurePlan {
+    pub folder: String,
+
+    pub into: Option<String>,
+    pub in_place: bool,
+    pub output: Option<String>,
+    pub keep_scripts: bool,
+    pub period: Option<String>,
+    pub fresh: bool,
+    pub html: Option<String>,
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct RestructureApply {
+    pub plan: Option<String>,
+
+    pub resume: bool,
+    pub check: bool,
+    pub no_commit: bool,
+}
+
+#[derive(Debug)]
+pub struct RestructureVerify {
+    pub folder: String,
+
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct RestructureUndo {
+    pub folder: String,
+
+    pub check: bool,
+    pub lose_changes: bool,
+}
+
+#[derive(Debug)]
+pub struct RestructureFinish {
+    pub folder: String,
+
+    pub check: bool,
+    pub yes: bool,
+}
+
+#[derive(Debug)]
+pub struct RestructureWhy {
+    pub path: String,
+
+    pub plan: Option<String>,
 }
 
 #[derive(Debug)]

@@ -118,6 +118,7 @@ fn run(flags: Xtask) -> Result<Exit> {
             DbCmd::DbRestore(flags) => tasks::db::restore::run(workspace, env.as_deref(), &flags),
             DbCmd::DbReset(flags) => tasks::db::reset::run(workspace, env.as_deref(), &flags),
         },
+        XtaskCmd::Restructure(flags) => tasks::restructure::run(workspace, flags),
         XtaskCmd::Clean(flags) => tasks::clean::run(workspace, &flags),
         XtaskCmd::Completions(flags) => tasks::completions::run(&flags),
     }

@@ -40,6 +40,10 @@ impl RelPath {
         bytes.extend_from_slice(name);
         RelPath(bytes)
     }
+    /// `rest` below this folder.
+    pub fn append(&self, rest: &RelPath) -> RelPath {
+        if rest.is_root() { self.clone() } else { self.join(&rest.0) }
+    }
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -64,6 +68,18 @@ impl RelPath {
         let end = self.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         Some(RelPath(self.0[..end].to_vec()))
     }
+    /// The folders above it, the nearest first, the root last.
+    pub fn ancestors(&self) -> impl Iterator<Item = RelPath> {
+        std::iter::successors(self.parent(), RelPath::parent)
+    }
+    /// The ending behind the last dot of the name, without the dot; empty where there is none (`Makefile`, `.env`).
+    pub fn extension(&self) -> &[u8] {
+        let name = self.name();
+        match name.iter().rposition(|byte| *byte == b'.') {
+            None | Some(0) => b"",
+            Some(dot) => &name[dot + 1..],
+        }
+    }
     /// True for `folder` itself and everything below it.
     pub fn is_within(&self, folder: &RelPath) -> bool {
         folder.is_root()
@@ -77,6 +93,15 @@ impl RelPath {
         let rest = &self.0[folder.0.len()..];
         Some(RelPath(rest.strip_prefix(b"/").unwrap_or(rest).to_vec()))
     }
+    /// The folder in which `end` would be this path; None when it does not end so.
+    pub fn without_end(&self, end: &RelPath) -> Option<RelPath> {
+        let rest = self.0.strip_suffix(end.0.as_slice())?;
+        match rest {
+            [] => Some(RelPath::default()),
+            [folder @ .., b'/'] => Some(RelPath(folder.to_vec())),
+            _ => None,
+        }
+    }
     /// How one gets from the folder `self` to `target`: `../x/y`; `.` when they are the same.
     pub fn to(&self, target: &RelPath) -> Vec<u8> {
         let (own, other): (Vec<_>, Vec<_>) = (self.parts().collect(), target.parts().collect());
@@ -89,6 +114,41 @@ impl RelPath {
     pub fn on(&self, root: &Path) -> PathBuf {
         if self.is_root() { root.to_owned() } else { root.join(OsStr::from_bytes(&self.0)) }
     }
+}
+
+/// What [`RelPath`]'s Display shows, read back. None where it is no such text or no proper path.
+pub fn from_shown(text: &str) -> Option<RelPath> {
+    RelPath::new(bytes_of(text)?)
+}
+
+/// What [`shown`] shows, read back.
+pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        match (first, tail) {
+            (b'\\', [b'\\', tail @ ..]) => {
+                bytes.push(b'\\');
+                rest = tail;
+            }
+            (b'\\', [b'x', high, low, tail @ ..]) => {
+                let digits = [*high, *low];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+                rest = tail;
+            }
+            (b'\\', _) => return None,
+            (other, tail) => {
+                bytes.push(*other);
+                rest = tail;
+            }
+        }
+    }
+    Some(bytes)
+}
+
+/// Any bytes as a path shows them.
+pub fn shown(bytes: &[u8]) -> String {
+    RelPath(bytes.to_vec()).to_string()
 }
 
 /// As people read it: bytes that are no printable UTF-8 are shown as `\xNN`, control characters too, `\` doubled where it
@@ -147,10 +207,25 @@ mod tests {
         assert_eq!(path("a").to(&path("a")), b".");
         assert_eq!(path("a/b/c").below(&path("a")), Some(path("b/c")));
         assert!(!path("ab").is_within(&path("a")));
+        assert_eq!(path("x/b/c").without_end(&path("b/c")), Some(path("x")));
+        assert_eq!(path("b/c").without_end(&path("b/c")), Some(path("")));
+        assert_eq!(path("xb/c").without_end(&path("b/c")), None);
+    }
+
+    #[test]
+    fn names_and_folders_above() {
+        let above: Vec<RelPath> = path("a/b/c").ancestors().collect();
+        assert_eq!(above, [path("a/b"), path("a"), path("")]);
+        let ends: Vec<RelPath> = ["a.tar.gz", ".env", "Makefile", "a.d/x"].map(path).into();
+        let ends: Vec<&[u8]> = ends.iter().map(RelPath::extension).collect();
+        assert_eq!(ends, [&b"gz"[..], b"", b"", b""]);
     }
 
     #[test]
     fn every_name_can_be_shown() {
-        assert_eq!(RelPath::new(b"a\n\xff\\\xc3\xa9".to_vec()).unwrap().to_string(), r"a\x0a\xff\\é");
+        let odd = RelPath::new(b"a\n\xff\\\xc3\xa9".to_vec()).unwrap();
+        assert_eq!(odd.to_string(), r"a\x0a\xff\\é");
+        assert_eq!(from_shown(&odd.to_string()), Some(odd));
+        assert_eq!(from_shown(r"a\b"), None);
     }
 }

@@ -13,6 +13,7 @@ pub mod logs;
 pub mod migrate;
 pub mod overview;
 pub mod releases;
+pub mod restructure;
 pub mod services;
 pub mod setup;
 pub mod test;

@@ -21,7 +21,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("every day", &["setup", "services", "health", "logs", "test", "build"]),
     ("deployment", &["deploy", "rollback", "releases"]),
     ("database", &["migrate", "db"]),
-    ("configuration and machine", &["config", "doctor", "clean", "completions"]),
+    ("configuration and machine", &["config", "doctor", "restructure", "clean", "completions"]),
     ("automation", &["ci", "overview"]),
 ];
 

@@ -15,7 +15,7 @@ fn package() -> &'static Path {
 
 /// Every Rust file of the program and the crates it stands on, with its text; tests have none of it.
 fn sources() -> Vec<(PathBuf, String)> {
-    files_below(&["src", "base/src", "database/src", "restructure/src"])
+    files_below(&["src", "base/src", "database/src", "hot/src", "restructure/src"])
 }
 
 /// Every Rust file of this package below some folders, with its text.

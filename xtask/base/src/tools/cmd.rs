@@ -140,6 +140,11 @@ impl Cmd {
 
     /// A quick question whose exit code matters.
     pub fn ask(&self) -> Result<Output> {
+        Ok(self.answer(self.ask_bytes()?))
+    }
+
+    /// The same with the answer as the bytes it is: names of files need not be UTF-8.
+    pub fn ask_bytes(&self) -> Result<std::process::Output> {
         self.show();
         let shell = xshell::Shell::new()?;
         if let Some(dir) = &self.dir {
@@ -158,8 +163,7 @@ impl Cmd {
         if let Some(stdin) = &self.stdin {
             cmd = cmd.stdin(stdin);
         }
-        let output = cmd.output().with_context(|| format!("failed to run `{}`", self.line()))?;
-        Ok(self.answer(output))
+        cmd.output().with_context(|| format!("failed to run `{}`", self.line()))
     }
 
     /// Runs to the end and returns everything it printed.

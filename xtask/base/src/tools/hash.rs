@@ -13,12 +13,22 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
 
 /// SHA-256 of a file's content, read in pieces.
 pub fn sha256_file(path: &Utf8Path) -> Result<String> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("failed to read `{path}`"))?;
+    let file = std::fs::File::open(path).and_then(digest_of);
+    Ok(hex(&file.with_context(|| format!("failed to read `{path}`"))?))
+}
+
+/// SHA-256 as bytes.
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The same of all that a reader gives.
+pub fn digest_of(mut reader: impl Read) -> std::io::Result<[u8; 32]> {
     let mut state = Sha256::new();
     let mut buffer = vec![0u8; 64 * 1024];
     loop {
-        match file.read(&mut buffer).with_context(|| format!("failed to read `{path}`"))? {
-            0 => return Ok(hex(&state.finalize())),
+        match reader.read(&mut buffer)? {
+            0 => return Ok(state.finalize().into()),
             length => state.update(&buffer[..length]),
         }
     }
@@ -42,7 +52,8 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
     hex(&with(0x5c, &with(0x36, message)))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

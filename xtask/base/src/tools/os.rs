@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+/// Flags for opening a file that may be anybody's: fail on a symbolic link, do not wait for the other end of a pipe.
+pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+pub const NO_BLOCK: i32 = libc::O_NONBLOCK;
+
 /// A signal this program sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -86,6 +90,49 @@ pub fn is_root() -> bool {
 pub fn user_id() -> u32 {
     // SAFETY: geteuid cannot fail.
     unsafe { libc::geteuid() }
+}
+
+fn c_path(path: &std::path::Path) -> std::io::Result<std::ffi::CString> {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| std::io::ErrorKind::InvalidInput.into())
+}
+
+/// Renames without ever replacing: `AlreadyExists` when something has the new name, whenever it came there.
+pub fn rename_new(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    let (old, new) = (c_path(from)?, c_path(to)?);
+    // SAFETY: both pointers are valid C strings that outlive the call.
+    let done =
+        unsafe { libc::renameat2(libc::AT_FDCWD, old.as_ptr(), libc::AT_FDCWD, new.as_ptr(), libc::RENAME_NOREPLACE) };
+    if done == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    // A file system that does not know the flag.
+    if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::ENOTSUP)) {
+        return match to.symlink_metadata() {
+            Ok(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
+            Err(_) => std::fs::rename(from, to),
+        };
+    }
+    Err(error)
+}
+
+/// Sets when a file, a folder or a link itself was last changed.
+pub fn set_modified(path: &std::path::Path, seconds: i64, nanoseconds: u32) -> std::io::Result<()> {
+    let path = c_path(path)?;
+    let unchanged = libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT };
+    let modified = libc::timespec { tv_sec: seconds, tv_nsec: i64::from(nanoseconds) };
+    let times = [unchanged, modified];
+    // SAFETY: the path is a valid C string and the array has the two elements that the call reads; both outlive it.
+    let done = unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), times.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) };
+    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// True when this user may make and remove names in a folder.
+pub fn may_change(folder: &std::path::Path) -> bool {
+    let Ok(path) = c_path(folder) else { return false };
+    // SAFETY: the path is a valid C string that outlives the call.
+    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK | libc::X_OK, libc::AT_EACCESS) == 0 }
 }
 
 /// Bytes free for this user on the file system of `path`.

@@ -1,0 +1,181 @@
+//! Searching: a byte of a set, a sequence of bytes, a line's number.
+
+/// A set of bytes.
+#[derive(Clone, Debug)]
+pub struct Set([bool; 256]);
+
+impl Set {
+    pub const fn new(bytes: &[u8]) -> Set {
+        let mut has = [false; 256];
+        let mut at = 0;
+        while at < bytes.len() {
+            has[bytes[at] as usize] = true;
+            at += 1;
+        }
+        Set(has)
+    }
+    /// Everything that is not in this one.
+    pub const fn complement(&self) -> Set {
+        let mut has = [false; 256];
+        let mut at = 0;
+        while at < 256 {
+            has[at] = !self.0[at];
+            at += 1;
+        }
+        Set(has)
+    }
+    pub fn has(&self, byte: u8) -> bool {
+        self.0[byte as usize]
+    }
+    /// Where the first byte of the set stands, at `from` or behind it.
+    pub fn find(&self, text: &[u8], from: usize) -> Option<usize> {
+        let rest = text.get(from..)?;
+        rest.iter().position(|byte| self.0[*byte as usize]).map(|at| from + at)
+    }
+    /// Where the last byte of the set stands, before `end`.
+    pub fn rfind(&self, text: &[u8], end: usize) -> Option<usize> {
+        text[..end.min(text.len())].iter().rposition(|byte| self.0[*byte as usize])
+    }
+}
+
+/// Where `byte` stands first, at `from` or behind it.
+pub fn byte(text: &[u8], from: usize, byte: u8) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let rest = text.get(from..)?;
+    let pattern = LOW * u64::from(byte);
+    let mut at = 0;
+    for chunk in rest.chunks_exact(8) {
+        // The lowest byte that is zero after the xor sets its high bit; those above it may be set wrongly.
+        let word = u64::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7]])
+            ^ pattern;
+        let hit = word.wrapping_sub(LOW) & !word & HIGH;
+        if hit != 0 {
+            return Some(from + at + hit.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    rest[at..].iter().position(|other| *other == byte).map(|end| from + at + end)
+}
+
+/// Where `needle` stands first, at `from` or behind it.
+pub fn find(text: &[u8], from: usize, needle: &[u8]) -> Option<usize> {
+    let Some((first, rest)) = needle.split_first() else { return (from <= text.len()).then_some(from) };
+    let mut at = from;
+    loop {
+        at = byte(text, at, *first)?;
+        if text[at + 1..].starts_with(rest) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// Several sequences sought at once, each of three bytes or more.
+#[derive(Clone, Debug)]
+pub struct Needles {
+    needles: Vec<Needle>,
+    /// By the hash of the three bytes that a needle begins with, case folded: is there one?
+    filter: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Needle {
+    text: Vec<u8>,
+    folds_case: bool,
+    hash: usize,
+}
+
+impl Needles {
+    /// `exact` ones match as they are; `folded` ones are lower case and match ASCII letters of either case.
+    pub fn new(exact: &[&str], folded: &[&str]) -> Needles {
+        let needle = |text: &str, folds_case| {
+            let text = text.as_bytes().to_vec();
+            let hash = text.first_chunk().map_or(0, |start: &[u8; 3]| trigram([start[0], start[1], start[2], 0]));
+            Needle { text, folds_case, hash }
+        };
+        let exact = exact.iter().map(|text| needle(text, false));
+        let needles: Vec<Needle> = exact.chain(folded.iter().map(|text| needle(text, true))).collect();
+        let mut filter = vec![0u64; 1 << (TRIGRAM_BITS - 6)];
+        for needle in &needles {
+            filter[needle.hash >> 6] |= 1 << (needle.hash & 63);
+        }
+        Needles { needles, filter }
+    }
+    /// The first place where one of them stands, at `from` or behind it, and which: exact ones count before folded ones.
+    pub fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
+        let filter = &self.filter[..1 << (TRIGRAM_BITS - 6)];
+        for (offset, window) in text.get(from..)?.windows(4).enumerate() {
+            let hash = trigram([window[0], window[1], window[2], window[3]]);
+            if filter[hash >> 6] & (1 << (hash & 63)) != 0
+                && let Some(which) = self.at(&text[from + offset..], hash)
+            {
+                return Some((from + offset, which));
+            }
+        }
+        // The last three bytes have no fourth.
+        let last = text.len().checked_sub(3).filter(|last| *last >= from)?;
+        self.at(&text[last..], trigram([text[last], text[last + 1], text[last + 2], 0])).map(|which| (last, which))
+    }
+    fn at(&self, rest: &[u8], hash: usize) -> Option<usize> {
+        self.needles.iter().position(|needle| {
+            needle.hash == hash
+                && needle.text.len() <= rest.len()
+                && if needle.folds_case {
+                    rest[..needle.text.len()].eq_ignore_ascii_case(&needle.text)
+                } else {
+                    rest.starts_with(&needle.text)
+                }
+        })
+    }
+}
+
+const TRIGRAM_BITS: u32 = 14;
+
+/// A hash of the first three bytes that makes no difference between upper and lower case.
+#[inline]
+fn trigram(bytes: [u8; 4]) -> usize {
+    let folded = (u32::from_le_bytes(bytes) & 0x00ff_ffff) | 0x0020_2020;
+    (folded.wrapping_mul(0x9e37_79b1) >> (32 - TRIGRAM_BITS)) as usize
+}
+
+/// How many line ends stand before `at`.
+pub fn lines_before(text: &[u8], at: usize) -> usize {
+    text[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_found_at_every_place() {
+        for length in 0..40 {
+            for at in 0..length {
+                let mut text = vec![b'\x80'; length];
+                text[at] = b'\x01';
+                assert_eq!(byte(&text, 0, 1), Some(at));
+                assert_eq!(byte(&text, at + 1, 1), None);
+                assert_eq!(Set::new(b"\x01z").find(&text, 0), Some(at));
+                assert_eq!(Set::new(b"\x01z").rfind(&text, length), Some(at));
+            }
+        }
+        assert_eq!(byte(b"abc", 9, b'a'), None);
+    }
+
+    #[test]
+    fn sequences_are_found() {
+        assert_eq!(find(b"abcabd", 0, b"abd"), Some(3));
+        assert_eq!(find(b"aaab", 0, b"aab"), Some(1));
+        assert_eq!(find(b"abc", 0, b"abcd"), None);
+        assert_eq!(find(b"abc", 3, b""), Some(3));
+        let needles = Needles::new(&["AKIA", "://"], &["password", "token"]);
+        assert_eq!(needles.find(b"API_Token=x PASSWORD", 0), Some((4, 3)));
+        assert_eq!(needles.find(b"API_Token=x PASSWORD", 5), Some((12, 2)));
+        assert_eq!(needles.find(b"passwor akia", 0), None);
+        assert_eq!(needles.find(b"a://", 0), Some((1, 1)));
+        assert_eq!(needles.find(b"AKIA", 0), Some((0, 0)));
+        assert_eq!(needles.find(b"AKIA", 1), None);
+        assert_eq!(lines_before(b"a\nb\nc", 4), 2);
+    }
+}

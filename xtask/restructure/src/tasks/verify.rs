@@ -1,0 +1,119 @@
+//! `restructure verify DIR`: the proof, and the ten criteria by which a restructure counts as done.
+
+use anyhow::Result;
+use base::ui::{self, Exit, Failure, Style};
+use base::workspace::Workspace;
+use camino::Utf8PathBuf;
+use serde_json::json;
+
+use super::{Request, plural};
+use crate::facts;
+use crate::journal::Stage;
+use crate::scan::Scan;
+use crate::syntax;
+use crate::tree::Tree;
+use crate::verify::{self, Verdicts};
+
+/// Findings of one criterion that are listed for people; the rest is in the JSON.
+const LISTED: usize = 20;
+
+/// Runs in this order: the tree that is there is read; the one of before is put together from the journal; every file,
+/// reference and syntax of before is looked for in what is there; each criterion is looked at.
+pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
+    let folder = super::folder(request.need("folder")?)?;
+    let (state, journal) = super::find(workspace, &folder)?;
+    if state.stage() != Stage::Applied {
+        let target = state.folder.ancestors().nth(2).unwrap_or(&state.folder);
+        let failure = Failure::refused("it has not been carried out to its end");
+        return Err(failure.hint(format!("cargo xtask restructure apply --resume {target}, or undo {target}")).into());
+    }
+    let root = Utf8PathBuf::from_path_buf(journal.root(&state)?).unwrap_or_default();
+    let given: Vec<Utf8PathBuf> =
+        [&journal.from, &journal.into].into_iter().map(|path| root.join(path.utf8().unwrap_or_default())).collect();
+    let there: Vec<&camino::Utf8Path> = given.iter().map(Utf8PathBuf::as_path).filter(|path| path.is_dir()).collect();
+    let step = ui::step("read what is there");
+    let after = Scan::of(&there, &[])?;
+    step.done_with(&plural(after.tree.sources().count(), "file"));
+    let step = ui::step("compare it with what was there before");
+    let memory = workspace.ops().join("restructure-syntax.json");
+    let look = |tree: &Tree| syntax::check(tree, &facts::collect(tree), Some(&memory));
+    let verdicts = verify::verify(&state, &journal, &after, &look, &|task| request.has_task(task))?;
+    step.done();
+    if request.is("json") {
+        ui::json(&to_json(&verdicts));
+    } else {
+        show(&verdicts);
+    }
+    if verdicts.hold() { Ok(Exit::Done) } else { Ok(Exit::Findings) }
+}
+
+fn show(verdicts: &Verdicts) {
+    for criterion in &verdicts.criteria {
+        criterion.findings.iter().take(LISTED).for_each(ui::finding);
+        if criterion.findings.len() > LISTED {
+            ui::say(&format!("and {} more of these", criterion.findings.len() - LISTED));
+        }
+    }
+    let rows: Vec<Vec<String>> = verdicts
+        .criteria
+        .iter()
+        .map(|criterion| {
+            let (style, word) = if criterion.holds { (Style::Good, "ok") } else { (Style::Bad, "failed") };
+            vec![ui::paint(style, word), criterion.name.to_owned(), criterion.evidence.clone()]
+        })
+        .collect();
+    ui::out(&ui::table(&[], &rows));
+    let mut notes = Vec::new();
+    if !verdicts.broken_before.is_empty() {
+        notes.push(format!(
+            "{} were broken before and still are; --json lists them",
+            plural(verdicts.broken_before.len(), "reference")
+        ));
+    }
+    if !verdicts.patterns.is_empty() {
+        notes.push(format!(
+            "{} other files than before: {}",
+            if verdicts.patterns.len() == 1 {
+                "1 pattern finds".to_owned()
+            } else {
+                format!("{} patterns find", verdicts.patterns.len())
+            },
+            verdicts.patterns.iter().take(3).cloned().collect::<Vec<_>>().join("; ")
+        ));
+    }
+    if !verdicts.undecided.is_empty() {
+        let paths: Vec<String> = verdicts.undecided.iter().take(LISTED).map(|path| format!("`{path}`")).collect();
+        notes.push(format!(
+            "{} for a decision: {}",
+            if verdicts.undecided.len() == 1 {
+                "1 file waits".to_owned()
+            } else {
+                format!("{} files wait", verdicts.undecided.len())
+            },
+            paths.join(", ")
+        ));
+    }
+    if !verdicts.changed.is_empty() {
+        notes.push(format!(
+            "{} changed since by somebody else; what they refer to is theirs",
+            plural(verdicts.changed.len(), "file")
+        ));
+    }
+    notes.iter().for_each(|note| ui::say(note));
+}
+
+fn to_json(verdicts: &Verdicts) -> serde_json::Value {
+    let criteria: Vec<serde_json::Value> = verdicts
+        .criteria
+        .iter()
+        .map(|criterion| {
+            let findings: Vec<serde_json::Value> = criterion.findings.iter().map(ui::Finding::to_json).collect();
+            json!({"name": criterion.name, "holds": criterion.holds, "evidence": criterion.evidence, "findings": findings})
+        })
+        .collect();
+    let paths = |list: &[crate::path::RelPath]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
+    json!({
+        "ok": verdicts.hold(), "criteria": criteria, "broken_before": verdicts.broken_before, "patterns": verdicts.patterns,
+        "undecided": paths(&verdicts.undecided), "changed": paths(&verdicts.changed),
+    })
+}
