@@ -333,7 +333,25 @@ impl Session {
 fn lost(words: &str) -> anyhow::Error {
     let words = words.trim_start_matches("psql: ").trim_start_matches("error: ");
     let words = if words.is_empty() { "psql ended" } else { words };
-    Failure::cannot_tell(format!("the connection to the database failed: {words}")).into()
+    let failure = Failure::cannot_tell("the connection to the database failed");
+    anyhow::Error::new(ConnectionLost(words.to_owned())).context(failure)
+}
+
+/// psql ended before it had answered; its last words.
+#[derive(Debug)]
+struct ConnectionLost(String);
+
+impl std::fmt::Display for ConnectionLost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConnectionLost {}
+
+/// True for the error of a session that is gone, whatever it was to do.
+pub fn is_lost(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<ConnectionLost>())
 }
 
 impl Drop for Session {

@@ -61,10 +61,7 @@ pub fn open(world: &World<'_>, purpose: &str, renew: bool) -> Result<(Target, Se
         let failure = Failure::usage(format!("the database of `{name}` is not run by Compose"));
         return Err(failure.hint("--database is for DATABASE_ADMIN_URL=compose:database").into());
     }
-    let target = match (&world.rehearsal, served(world)) {
-        (Some(_), Served::Here) => Target::for_test(world.workspace, world.environment, &world.place)?,
-        _ => Target::of(world.workspace, world.environment, &world.place)?,
-    };
+    let target = target(world)?;
     if target.is_embedded() {
         crate::tasks::migrate::start_embedded(&target)?;
     }
@@ -78,4 +75,12 @@ pub fn open(world: &World<'_>, purpose: &str, renew: bool) -> Result<(Target, Se
     prepare(world.workspace, &target, served, &step)?;
     step.done();
     Ok((target.clone(), open()?))
+}
+
+/// Where it is, as it runs now.
+pub fn target(world: &World<'_>) -> Result<Target> {
+    match (&world.rehearsal, served(world)) {
+        (Some(_), Served::Here) => Target::for_test(world.workspace, world.environment, &world.place),
+        _ => Target::of(world.workspace, world.environment, &world.place),
+    }
 }

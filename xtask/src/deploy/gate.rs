@@ -152,6 +152,11 @@ pub fn wait_until_ready(engine: &dyn Engine, unit: &Unit, gate: &Gate, step: &St
     }
 }
 
+/// One look at what a release runs: why it is not well, None when it is.
+pub fn unwell(engine: &dyn Engine, units: &[Unit]) -> Result<Option<String>> {
+    Ok(look(engine, units)?.iter().find_map(|seen| seen.objection().or_else(|| seen.waits())))
+}
+
 /// Holds what was rolled out to the gate; the evidence.
 pub fn hold(engine: &dyn Engine, units: &[Unit], gate: &Gate, step: &Step) -> Result<Value> {
     let started = Instant::now();

@@ -11,7 +11,7 @@ use database::releases::{self, State};
 use database::session::Session;
 
 /// How many verified releases can come back.
-const KEEP: usize = 6;
+pub const KEEP: u32 = 6;
 /// How far back the ledger is read for them.
 const DEPTH: u32 = 500;
 
@@ -20,7 +20,7 @@ pub fn prune(world: &World<'_>, engine: &dyn Engine, session: &mut Session) -> R
     let all = releases::list(session, DEPTH)?;
     let mut kept: BTreeSet<i64> = BTreeSet::new();
     for release in all.iter().filter(|release| release.state == State::Verified) {
-        if kept.len() < KEEP {
+        if kept.len() < KEEP as usize {
             kept.insert(release.content());
         }
     }

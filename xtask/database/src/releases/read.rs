@@ -75,6 +75,12 @@ pub fn list(session: &mut Session, count: u32) -> Result<Vec<Release>> {
     Ok(session.query(&query)?.iter().filter_map(release).collect())
 }
 
+/// The backups that were made for the newest releases, by their ids.
+pub fn backups(session: &mut Session, count: u32) -> Result<Vec<String>> {
+    let all = list(session, count)?;
+    Ok(all.iter().filter_map(|release| release.outcome["backup"].as_str().map(str::to_owned)).collect())
+}
+
 /// One release by its number.
 pub fn find(session: &mut Session, number: i64) -> Result<Option<Release>> {
     if !is_there(session)? {

@@ -8,10 +8,10 @@ use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 
 use super::interrupted::Interrupted;
-use super::{Scene, agree, compare, first_contact, keep_open, moved, seconds, values};
+use super::{Past, Scene, agree, compare, first_contact, moved, seconds, values};
 use crate::deploy::artifact::Artifact;
 use crate::deploy::engine::{self, Engine, World};
-use crate::deploy::gate::Gate;
+use crate::deploy::gate::{self, Gate};
 use crate::deploy::pipeline::{self, Run};
 use crate::deploy::plan::Plan;
 use crate::deploy::preflight::{self, Overrides};
@@ -19,9 +19,10 @@ use crate::deploy::values::Values;
 use crate::deploy::{self, facts};
 use crate::flags::Deploy;
 use crate::tools::git;
-use crate::ui::{self, Exit, Failure, Finding};
-use crate::workspace::{Environment, Workspace, environment};
+use crate::ui::{self, Exit, Failure, Finding, prompt};
+use crate::workspace::{Environment, Workspace, entries, environment};
 use database::Target;
+use database::backup::store::{Backup, Store};
 use database::ledger;
 use database::lock::{self, Protects};
 use database::releases::{self, Kind, Opening, State};
@@ -82,24 +83,16 @@ impl Order<'_> {
         let started = Instant::now();
         lock::take(&mut session, Protects::Release, seconds(flags.lock_wait))?;
         let waited = started.elapsed();
-        keep_open(&mut session)?;
-        if !ledger::look(&mut session, &self.target.config.service_role)?.is_ready {
-            first_contact(self.scene, self.world.workspace, self.target, &mut session, flags.yes)?;
-        }
-        if !releases::look(&mut session)?.is_ready {
-            releases::prepare(&mut session)?;
-        }
+        pipeline::keep_open(&mut session)?;
+        self.make_ready(&mut session)?;
         let (plan, values, looked) = self.read(&mut session)?;
-        if let Some(path) = &flags.apply_plan {
-            same_as(path, &plan)?;
-        }
         match looked.unfinished() {
             Some(release) => {
                 let interrupted = Interrupted::read(&mut session, release)?;
                 if flags.resume {
                     return self.resume(session, &plan, &values, &interrupted);
                 }
-                interrupted.give_up(&mut session, &self.scene.environment, flags)?;
+                interrupted.give_up(&mut session, flags)?;
             }
             None if flags.resume => {
                 ui::say("nothing to resume: no release was interrupted");
@@ -108,16 +101,86 @@ impl Order<'_> {
             None if plan.is_empty() => {
                 let live = plan.live.as_ref().map_or(0, |live| live.number);
                 facts::note(self.world, live, State::Verified, &plan.artifact.id);
-                ui::say(&format!("nothing to do: release {live} is live and runs as it should"));
-                return Ok(Exit::Done);
+                return self.nothing_to_do(live, &plan);
             }
             None => {}
         }
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let number = self.open(&mut session, &plan, waited_ms)?;
         ui::say(&format!("release {number} of `{}`", flags.env));
-        releases::end(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
-        self.run(session, number, None).deploy(&plan, &values, &BTreeSet::new(), &mut |plan| self.ask(plan))
+        releases::note(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
+        self.run(session, number, &plan, None).deploy(&plan, &values, &BTreeSet::new(), &mut |plan| self.ask(plan))
+    }
+
+    /// Makes the ledgers where they are missing, after the questions that a database without them raises.
+    fn make_ready(&self, session: &mut Session) -> Result<()> {
+        let flags = self.flags;
+        let is_known = ledger::look(session, &self.target.config.service_role)?.is_ready;
+        let has_releases = releases::look(session)?.is_ready;
+        if let Some(path) = &flags.apply_plan {
+            // Before anything is made: a plan that was written before the key was there knows no hash of a value.
+            same_as(path, &self.read(session)?.0)?;
+        }
+        if !is_known {
+            if !has_releases {
+                self.check_history()?;
+            }
+            first_contact(self.scene, self.world.workspace, self.target, session, flags.yes)?;
+        }
+        if !has_releases {
+            releases::prepare(session)?;
+        }
+        Ok(())
+    }
+
+    /// Asks before an empty database takes the place of one that this environment had: what is left of its releases and its
+    /// backups tells that there was one.
+    fn check_history(&self) -> Result<()> {
+        let (world, environment) = (self.world, &self.scene.environment);
+        if world.rehearsal.is_some() {
+            return Ok(());
+        }
+        let releases = entries(&world.folder()).iter().any(|path| path.join(engine::RENDER_FILE).is_file());
+        let backups = Store::of(world.workspace, environment).list();
+        let backup = backups.iter().find(|it| it.usable().is_ok()).map(Backup::id);
+        let left = match (releases, backup) {
+            (false, None) => return Ok(()),
+            (_, Some(id)) => format!("it has the backup {id}"),
+            (true, None) => "releases of it are on this machine".to_owned(),
+        };
+        let name = &environment.name;
+        let message = format!("the database of `{name}` is empty, and {left}: was it lost?");
+        let is_agreed = match environment.is_protected() {
+            true => prompt::confirm_by_name(
+                &format!("{message} Begin with an empty one?"),
+                name,
+                self.flags.confirm.as_deref(),
+            ),
+            false => prompt::confirm(&format!("{message} Begin with an empty one?"), self.flags.yes),
+        };
+        if matches!(is_agreed, Ok(true)) {
+            return Ok(());
+        }
+        let hint = match backup {
+            Some(id) => format!("bring it back with `cargo xtask db restore {id} --env {name}`, or begin anew: "),
+            None => "look where it is; or begin anew: ".to_owned(),
+        };
+        let word = if environment.is_protected() { format!("--confirm {name}") } else { "--yes".to_owned() };
+        Err(Failure::refused(message).hint(hint + &word).into())
+    }
+
+    /// The live release is what would be made: looks once whether it is well (exit 3 when not).
+    fn nothing_to_do(&self, live: i64, plan: &Plan) -> Result<Exit> {
+        match gate::unwell(self.engine, &plan.render.units())? {
+            None => ui::say(&format!("nothing to do: release {live} is live and runs as it should")),
+            Some(why) => {
+                let name = &self.flags.env;
+                let failure = Failure::refused(format!("nothing to change: release {live} is live, but {why}"));
+                let hint = format!("`cargo xtask health --env {name}` and `cargo xtask logs --env {name}` tell more");
+                return Err(failure.hint(hint).into());
+            }
+        }
+        Ok(Exit::Done)
     }
 
     /// Opens the release in the ledger, with everything that is fixed from now on.
@@ -162,7 +225,8 @@ impl Order<'_> {
         });
         let (ledger, releases) = asked?;
         let (values, hashes) = values(world, engine, target, &releases.key)?;
-        let plan = compare(world, engine, target, artifact?, &values, hashes, (&ledger, &releases), &running?)?;
+        let past = Past { ledger: &ledger, releases: &releases, running: &running? };
+        let plan = compare(world, engine, target, artifact?, (&values, hashes), &past)?;
         Ok((plan, values, releases))
     }
 
@@ -192,7 +256,7 @@ impl Order<'_> {
             ui::json(&value);
         } else if plan.is_empty() {
             let live = plan.live.as_ref().map_or(0, |live| live.number);
-            ui::out(&format!("nothing to do: release {live} is live and runs as it should"));
+            ui::out(&format!("nothing to do: release {live} is live"));
         } else {
             ui::out(&plan.describe());
             report.findings.iter().for_each(ui::finding);
@@ -214,8 +278,10 @@ impl Order<'_> {
         ui::say(&interrupted.describe());
         let is_going_back = interrupted.check_same(plan, &self.flags.env)?;
         let hold = if is_going_back { Some(self.engine.hold()?) } else { None };
-        let mut run = self.run(session, release.number, hold);
-        releases::end(&mut run.session, release.number, pipeline::LOCK, "note", "resumed")?;
+        let mut run = self.run(session, release.number, plan, hold);
+        run.is_half_done = interrupted.has_rolled_out();
+        let by = format!("resumed with {}", self.overrides.to_json());
+        releases::note(&mut run.session, release.number, pipeline::LOCK, "note", &by)?;
         if is_going_back {
             return run.resume_rollback(plan);
         }
@@ -224,13 +290,15 @@ impl Order<'_> {
     }
 
     /// A run of a release that holds the lock.
-    fn run(&self, session: Session, number: i64, hold: Option<Box<dyn Send>>) -> Run<'_> {
+    fn run(&self, session: Session, number: i64, plan: &Plan, hold: Option<Box<dyn Send>>) -> Run<'_> {
         Run {
             world: self.world,
             engine: self.engine,
-            target: self.target,
+            target: self.target.clone(),
             session,
             number,
+            artifact: plan.artifact.id.clone(),
+            is_half_done: false,
             gate: self.gate,
             overrides: self.overrides.clone(),
             outcome: serde_json::Map::new(),

@@ -65,6 +65,7 @@ pub fn render(files: &Value, order: &Order<'_>) -> Result<Render> {
         if name == DATABASE || order.world.services.get(name).is_some_and(|service| !service.is_library()) {
             continue;
         }
+        definition.as_object_mut().map(|all| all.remove("pull_policy"));
         let is_job = definition["labels"][KIND] == JOB;
         let kind = if is_job { UnitKind::Job } else { UnitKind::Other };
         let print = fingerprint(definition);

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::tag;
 use crate::deploy::artifact::{self, Artifact, Part};
-use crate::deploy::engine::{Pins, Render, World};
+use crate::deploy::engine::{Pins, Render, UnitKind, World};
 use crate::tools::docker::{self, Image};
 use crate::tools::{Cmd, files, os};
 use crate::ui::{Failure, Step};
@@ -72,6 +72,34 @@ fn one(world: &World<'_>, project: &str, name: &str, tag: &str, part: &Part, ste
     result?;
     files::write_json(&record, &json!({"inputs": part.inputs}))?;
     docker::images(&[tag])?.pop().flatten().with_context(|| format!("docker built {tag} and does not have it"))
+}
+
+/// The images of what a release runs beside the services, pulled where they are missing; the id that pins each. Another
+/// image under the same name is then another release.
+pub fn fetch(render: &Render, step: &Step) -> Result<Pins> {
+    let beside = render.units().into_iter().filter(|unit| unit.kind != UnitKind::Service);
+    let named: Vec<(String, String)> = beside
+        .filter_map(|unit| {
+            let definition = &render.document["services"][&unit.name];
+            // One that is built from its own files has no name that could be pulled.
+            let image = definition["image"].as_str().filter(|_| definition["build"].is_null())?.to_owned();
+            Some((unit.name, image))
+        })
+        .collect();
+    let names: Vec<&str> = named.iter().map(|(_, image)| image.as_str()).collect();
+    let mut found = docker::images(&names)?;
+    for ((unit, name), image) in named.iter().zip(&mut found).filter(|(_, image)| image.is_none()) {
+        step.detail(&format!("pull {name}"));
+        Cmd::new("docker").args(["pull", "--quiet", name]).run(step).map_err(|error| {
+            error.context(Failure::cannot_tell(format!("the image `{name}` of {unit} cannot be pulled")))
+        })?;
+        *image = docker::images(&[name])?.pop().flatten();
+    }
+    let pin = |((unit, name), image): ((String, String), Option<Image>)| match image {
+        Some(image) => Ok((unit, image.id)),
+        None => Err(Failure::failed(format!("docker does not have the image `{name}` of {unit}")).into()),
+    };
+    named.into_iter().zip(found).map(pin).collect()
 }
 
 /// Where images are pushed to; None where they stay on the host.

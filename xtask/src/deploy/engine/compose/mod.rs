@@ -259,8 +259,12 @@ impl Engine for Compose<'_> {
         document::render(&self.files()?, &order)
     }
 
-    fn build(&self, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins> {
-        images::build(self.world, &self.project, artifact, services, step)
+    fn build(&self, artifact: &Artifact, services: &[String], render: Option<&Render>, step: &Step) -> Result<Pins> {
+        let mut pins = images::build(self.world, &self.project, artifact, services, step)?;
+        if let Some(render) = render {
+            pins.extend(images::fetch(render, step)?);
+        }
+        Ok(pins)
     }
 
     fn pin(&self, render: &Render, pins: &Pins) -> Result<Render> {
@@ -323,7 +327,7 @@ impl Engine for Compose<'_> {
         let compose = docker::compose(&self.project, &release.folder.join(RENDER_FILE));
         let compose = match unit.kind {
             super::UnitKind::Job => compose.args(["run", "--rm", "--no-deps", "--no-TTY", &unit.name]),
-            _ => compose.args(["up", "--detach", "--no-deps", "--no-build", &unit.name]),
+            _ => compose.args(["up", "--detach", "--no-deps", "--no-build", "--force-recreate", &unit.name]),
         };
         step.detail(&unit.name);
         compose.run(step)
@@ -336,6 +340,10 @@ impl Engine for Compose<'_> {
     fn settle(&self, _release: Option<(i64, &Applied<'_>)>) -> Result<()> {
         // The containers themselves tell what runs.
         Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        true
     }
 
     fn give_back(&self) -> Result<bool> {
