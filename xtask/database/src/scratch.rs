@@ -90,7 +90,7 @@ fn server(workspace: &Workspace, step: &Step) -> Result<(Target, Option<Own>)> {
         }
     }
     let environment = Environment::for_test(workspace, "dev")?;
-    let stack = format!("test-{}", os::random_hex(4)?);
+    let stack = format!("{}{}", base::workspace::TEST, os::random_hex(4)?);
     let lock = Lock::take(&workspace.lock_file(&stack), "this run", std::time::Duration::ZERO)?;
     let target = Target::for_test(workspace, &environment, &stack)?;
     target.ensure_running(step)?;

@@ -29,7 +29,14 @@ pub fn prune(world: &World<'_>, engine: &dyn Engine, session: &mut Session) -> R
     let mut renders: Vec<Render> = Vec::new();
     let mut secrets = BTreeSet::new();
     for number in &kept {
-        let Ok((render, _)) = engine::read_release(&world.release_folder(*number)) else { continue };
+        let render = match engine::read_release(&world.release_folder(*number)) {
+            Ok((render, _)) => render,
+            // Its folder is in another clone, which may want to go back to it: what the ledger says of it.
+            Err(_) => match all.iter().find(|release| release.number == *number) {
+                Some(release) => Render { document: release.record["render"].clone() },
+                None => continue,
+            },
+        };
         for unit in render.units() {
             secrets.extend(unit.secrets.iter().map(|(key, hash)| world.secret_file(key, hash)));
         }

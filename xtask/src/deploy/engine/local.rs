@@ -123,7 +123,7 @@ impl Engine for Local<'_> {
         Ok(())
     }
 
-    fn preflight(&self, _artifact: &Artifact, changing: &[Unit]) -> Result<Vec<Finding>> {
+    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let changed: Vec<&Service> = changing.iter().filter_map(|unit| self.world.services.get(&unit.name)).collect();
         findings.extend(converge::taken_ports(&self.stack(), changed.iter().copied()));

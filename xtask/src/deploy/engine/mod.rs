@@ -218,7 +218,7 @@ pub trait Engine: Sync {
     /// Reads what takes a while, so that it can be done beside other things.
     fn warm(&self) -> Result<()>;
     /// Everything that would stop a deployment; nothing is touched. `changing` are the units that will be started.
-    fn preflight(&self, artifact: &Artifact, changing: &[Unit]) -> Result<Vec<Finding>>;
+    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>>;
     /// How the artifact is to run with these values, whose hashes are given.
     fn render(&self, artifact: &Artifact, values: &Values, hashes: &BTreeMap<String, String>) -> Result<Render>;
     /// Makes what the named services need and is not there yet; what pins each. With a render also all that it runs beside

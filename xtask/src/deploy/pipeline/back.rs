@@ -19,6 +19,8 @@ enum Restored {
     Release(i64),
     Sources,
     Nothing,
+    /// Nothing of this engine; another one runs what it ran.
+    Elsewhere(i64, String),
 }
 
 impl Run<'_> {
@@ -49,6 +51,20 @@ impl Run<'_> {
                 let message = format!("release {} failed and was stopped; there is none before it", self.number);
                 Err(Failure::failed(message).hint(self.look_hint(plan)).into())
             }
+            Ok(Restored::Elsewhere(number, engine)) => {
+                self.close(State::Failed)?;
+                self.tell_failure(plan, State::Failed);
+                let message = format!(
+                    "release {} failed and was stopped; release {number} was deployed by the engine {engine}, which was not \
+                     touched",
+                    self.number
+                );
+                let hint = format!(
+                    "see how that one is: `cargo xtask health --env {0}`; bring it back: `cargo xtask rollback {0} --to {number}`",
+                    plan.environment
+                );
+                Err(Failure::failed(message).hint(hint).into())
+            }
             Err(second) => {
                 exit::report(&second);
                 let why = format!("it could not be rolled back: {}", redact::mask(&format!("{second:#}")));
@@ -62,20 +78,31 @@ impl Run<'_> {
     }
 
     fn restore_before(&mut self, plan: &Plan) -> Result<Restored> {
-        let Some(live) = plan.live.clone() else {
-            return self.step(ROLLBACK, |run, _| {
-                run.prove(ROLLBACK, "bring back what ran before any release")?;
+        let own = plan.live.clone().filter(|live| live.engine == self.engine.name());
+        if plan.found_running || own.is_none() {
+            let restored = self.step(ROLLBACK, |run, _| {
+                run.prove(ROLLBACK, "bring back what ran before this release")?;
                 run.engine.settle(None)?;
                 if plan.found_running && run.engine.give_back()? {
-                    return Ok(Restored::Sources);
+                    return Ok(Some(Restored::Sources));
+                }
+                if own.is_some() {
+                    return Ok(None);
                 }
                 for unit in run.engine.observe()?.iter().filter(|running| !running.fingerprint.is_empty()) {
                     run.prove(ROLLBACK, &format!("stop {}", unit.name))?;
                     run.engine.remove(&unit.name)?;
                 }
-                Ok(Restored::Nothing)
-            });
-        };
+                Ok(Some(match &plan.live {
+                    Some(live) => Restored::Elsewhere(live.content(), live.engine.clone()),
+                    None => Restored::Nothing,
+                }))
+            })?;
+            if let Some(restored) = restored {
+                return Ok(restored);
+            }
+        }
+        let live = own.context("there is no release to bring back")?;
         let evidence = self.step(ROLLBACK, |run, step| {
             let render = run.restore(ROLLBACK, &live, step)?;
             let gate = Gate { soak: Duration::ZERO, is_sabotaged: false, ..run.gate };

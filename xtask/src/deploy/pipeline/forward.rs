@@ -168,6 +168,12 @@ impl Run<'_> {
 
     /// What follows a release that is verified; nothing of it can undo that.
     pub(super) fn after(&mut self, plan: &Plan) {
+        if let Some(live) = plan.live.as_ref().filter(|live| live.engine != self.engine.name()) {
+            ui::warn(&format!(
+                "release {} was deployed by the engine {}; what of it still runs there was not touched",
+                live.number, live.engine
+            ));
+        }
         let told = self.told(plan, State::Verified);
         if let Err(error) = hooks::run(self.world, When::PostDeploy, &told) {
             let text = format!("a post-deploy hook failed: {error:#}");

@@ -261,7 +261,8 @@ pub fn no_way_back(
     let mut objections = Vec::new();
     let mut binding = |why: String| objections.push(Objection { why, is_binding: true });
     if live.engine != engine.name() {
-        binding(format!("release {} runs on the engine {}", live.number, live.engine));
+        let why = format!("release {} runs on the engine {}", live.number, live.engine);
+        objections.push(Objection { why, is_binding: world.environment.is_protected() });
     } else if let Some(render) = pinned {
         engine.missing(render)?.into_iter().for_each(|what| binding(format!("{what} is gone")));
     } else if let Err(error) = engine::read_release(&world.release_folder(live.content())) {

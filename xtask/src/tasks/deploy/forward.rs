@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::interrupted::Interrupted;
 use super::{Past, Scene, agree, compare, first_contact, moved, seconds, values};
 use crate::deploy::artifact::Artifact;
+use crate::deploy::engine::compose::DatabaseState;
 use crate::deploy::engine::{self, Engine, World};
 use crate::deploy::gate::{self, Gate};
 use crate::deploy::pipeline::{self, Run};
@@ -30,6 +31,7 @@ use database::session::Session;
 
 pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     workspace.check_environment_name(&flags.env)?;
+    agree_with_each_other(flags)?;
     if flags.rehearse {
         return super::rehearse::run(workspace, flags);
     }
@@ -37,6 +39,9 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     let scene = Scene::of(workspace, environment)?;
     let world = scene.world(workspace);
     let is_looking = flags.plan || flags.explain;
+    if flags.database {
+        return renew_database(&scene, &world, flags);
+    }
     if is_looking && let Some(state) = deploy::database::absence(&world)? {
         return Ok(without_database(&flags.env, state, flags.json));
     }
@@ -44,15 +49,11 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     // What takes a while and does not depend on the lock is read beside the way to the database.
     let opened = std::thread::scope(|scope| {
         let warm = scope.spawn(|| engine.warm());
-        let opened = deploy::database::open(&world, &format!("deploy {}", flags.env), flags.database);
+        let opened = deploy::database::open(&world, &format!("deploy {}", flags.env));
         let warmed = warm.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into()));
         warmed.and(opened)
     });
     let (target, mut session) = opened?;
-    if flags.database {
-        ui::say("the database's container is what the Compose files say");
-        return Ok(Exit::Done);
-    }
     let overrides = Overrides {
         allow_dirty: flags.allow_dirty,
         break_glass: flags.break_glass.clone(),
@@ -63,6 +64,27 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     let order =
         Order { scene: &scene, world: &world, engine: engine.as_ref(), target: &target, overrides, gate, flags };
     if is_looking { order.look(&mut session) } else { order.execute(session) }
+}
+
+/// Refuses (exit 2) flags of which one leaves the other without a meaning.
+fn agree_with_each_other(flags: &Deploy) -> Result<()> {
+    let modes = [
+        ("--plan", flags.plan),
+        ("--explain", flags.explain),
+        ("--apply-plan", flags.apply_plan.is_some()),
+        ("--resume", flags.resume),
+        ("--rehearse", flags.rehearse),
+        ("--database", flags.database),
+    ];
+    let given: Vec<&str> = modes.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| *name).collect();
+    match given[..] {
+        [] | [_] | ["--plan", "--database"] => {}
+        _ => return Err(Failure::usage(format!("{} exclude each other", given.join(" and "))).into()),
+    }
+    if flags.json && !(flags.plan || flags.explain) {
+        return Err(Failure::usage("--json tells a plan: add --plan or --explain").into());
+    }
+    Ok(())
 }
 
 /// What is asked for, and all that it takes.
@@ -140,7 +162,7 @@ impl Order<'_> {
         if world.rehearsal.is_some() {
             return Ok(());
         }
-        let releases = entries(&world.folder()).iter().any(|path| path.join(engine::RENDER_FILE).is_file());
+        let releases = released(world.workspace, &world.place).is_some();
         let backups = Store::of(world.workspace, environment).list();
         let backup = backups.iter().find(|it| it.usable().is_ok()).map(Backup::id);
         let left = match (releases, backup) {
@@ -307,6 +329,46 @@ impl Order<'_> {
     }
 }
 
+/// `--database`: brings the database's container to what the Compose files say; while nothing else is deployed.
+fn renew_database(scene: &Scene, world: &World<'_>, flags: &Deploy) -> Result<Exit> {
+    let name = &flags.env;
+    let state = deploy::database::container(world)?;
+    let is_current = state == DatabaseState::Running { current: true };
+    if flags.plan {
+        let words = match state {
+            DatabaseState::Running { current: true } => "is what the Compose files say",
+            DatabaseState::Running { current: false } => "would be made anew, and the database restarted",
+            DatabaseState::Stopped | DatabaseState::Absent => "would be started",
+        };
+        match flags.json {
+            true => ui::json(&json!({"environment": name, "database": words, "nothing_to_do": is_current})),
+            false => ui::out(&format!("the container of the database of `{name}` {words}")),
+        }
+        return Ok(if is_current { Exit::Done } else { Exit::Findings });
+    }
+    if is_current {
+        ui::say("the database's container is what the Compose files say");
+        return Ok(Exit::Done);
+    }
+    let question = format!("start the database of `{name}` anew?");
+    if !agree(&scene.environment, &question, flags.yes, flags.confirm.as_deref())? {
+        return Err(Failure::refused("declined; nothing was touched").into());
+    }
+    let mut session = None;
+    if matches!(state, DatabaseState::Running { .. }) {
+        // The lock ends with its session, when the server goes down; by then nobody has begun anything.
+        let target = deploy::database::target(world)?;
+        let purpose = ledger::purpose(&format!("deploy {name} --database"));
+        let session = session.insert(Session::open(&target, &purpose)?);
+        lock::take(session, Protects::Release, seconds(flags.lock_wait))?;
+    }
+    deploy::database::renew(world)?;
+    drop(session);
+    deploy::database::open(world, &format!("deploy {name}"))?;
+    ui::say("the database's container is what the Compose files say");
+    Ok(Exit::Done)
+}
+
 /// The environment, made from its example where it is missing and not protected; None where it would have to be made and
 /// one only looks.
 fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Environment>> {
@@ -325,6 +387,18 @@ fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Enviro
             return Ok(None);
         }
     } else if !read.is_protected() {
+        if !file.is_file()
+            && let Some(number) = released(workspace, name)
+        {
+            // New keys would not open what the old ones have closed.
+            let file = workspace.relative(&file);
+            let message = format!("{file} is missing, and release {number} of `{name}` was made here with its values");
+            let hint = format!(
+                "bring it back; what services got stands in {}; or begin with new keys: `cargo xtask config init --env {name}`",
+                workspace.relative(&workspace.releases(name).join(number.to_string()).join(engine::VALUES_FILE))
+            );
+            return Err(Failure::usage(message).hint(hint).into());
+        }
         if environment::make_values_file(workspace, name)? {
             ui::step(workspace.relative(&file).as_str()).done_with("made, with generated keys");
         }
@@ -336,6 +410,13 @@ fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Enviro
         return Err(failure.hint(format!("make it and fill it in: `cargo xtask config init --env {name}`")).into());
     }
     Ok(Some(Environment::load(workspace, name)?))
+}
+
+/// The newest release of an environment that was made here.
+fn released(workspace: &Workspace, name: &str) -> Option<i64> {
+    let folders = entries(&workspace.releases(name)).into_iter();
+    let folders = folders.filter(|folder| folder.join(engine::RENDER_FILE).is_file());
+    folders.filter_map(|folder| folder.file_name()?.parse().ok()).max()
 }
 
 fn without_database(name: &str, state: &str, as_json: bool) -> Exit {

@@ -30,7 +30,16 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
     workspace.check_environment_name(&flags.env)?;
     let scene = Scene::load(workspace, &flags.env)?;
     let world = scene.world(workspace);
-    let (target, mut session) = deploy::database::open(&world, &format!("rollback {}", flags.env), false)?;
+    if flags.json && !flags.plan {
+        return Err(Failure::usage("--json tells a plan: add --plan").into());
+    }
+    if flags.plan
+        && let Some(state) = deploy::database::absence(&world)?
+    {
+        let message = format!("the database of `{}` is {state}, so what would come back cannot be told", flags.env);
+        return Err(Failure::cannot_tell(message).hint("a rollback starts it; a plan touches nothing").into());
+    }
+    let (target, mut session) = deploy::database::open(&world, &format!("rollback {}", flags.env))?;
     ledger::check_identity(&mut session, &flags.env)?;
     let started = Instant::now();
     if !flags.plan {

@@ -35,7 +35,7 @@ pub fn build(world: &World<'_>, project: &str, artifact: &Artifact, services: &[
             return Err(Failure::failed(message).hint(hint).into());
         }
         let pin = match registry {
-            Some(registry) => push(tag, registry, step)?,
+            Some(registry) => push(tag, &image, registry, step)?,
             None => image.id,
         };
         pins.insert(name.clone(), pin);
@@ -151,19 +151,28 @@ fn sweep(folder: &Utf8Path) {
 }
 
 /// Pushes an image; its name by digest, the same wherever it is pulled.
-fn push(tag: &str, registry: &str, step: &Step) -> Result<String> {
+fn push(tag: &str, image: &Image, registry: &str, step: &Step) -> Result<String> {
     let name = format!("{registry}/{tag}");
+    let repository = name.rsplit_once(':').map_or(name.as_str(), |(repository, _)| repository);
+    let digest =
+        |image: &Image| image.digests.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).cloned();
+    // What was pushed once is there.
+    if let Some(digest) = digest(image) {
+        return Ok(digest);
+    }
     step.detail(&format!("push {name}"));
     docker::ask(&Cmd::new("docker").args(["tag", tag, &name]))?;
-    Cmd::new("docker").args(["push", &name]).run(step).with_context(|| format!("failed to push {name}"))?;
-    let repository = name.rsplit_once(':').map_or(name.as_str(), |(repository, _)| repository);
+    let pushed = Cmd::new("docker").args(["push", &name]).run(step);
+    pushed.map_err(|error| {
+        let failure = Failure::cannot_tell(format!("{name} cannot be pushed to its registry"));
+        error.context(failure.hint("see that it is reached and that `docker login` was done for it"))
+    })?;
     let image = docker::images(&[&name])?.pop().flatten().with_context(|| format!("{name} is gone"))?;
-    let digest = image.digests.into_iter().find(|digest| digest.starts_with(&format!("{repository}@")));
-    digest.with_context(|| format!("the registry told no digest of {name}"))
+    digest(&image).with_context(|| format!("the registry told no digest of {name}"))
 }
 
 /// Removes the tags of this project that no render of `keep` runs; the images of other environments have other tags.
-pub fn prune(world: &World<'_>, project: &str, keep: &[Render]) -> Result<Vec<String>> {
+pub fn prune(registry: Option<&str>, project: &str, keep: &[Render]) -> Result<Vec<String>> {
     let mut kept: Vec<String> = Vec::new();
     for render in keep {
         for unit in render.units() {
@@ -174,16 +183,14 @@ pub fn prune(world: &World<'_>, project: &str, keep: &[Render]) -> Result<Vec<St
         }
     }
     let mut removed = Vec::new();
-    for service in world.services.running() {
-        let own = format!("{project}/{}", service.name);
-        let pushed = registry(world).map(|registry| format!("{registry}/{own}"));
-        for repository in std::iter::once(own).chain(pushed) {
-            let list = Cmd::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &repository]);
-            for name in docker::ask(&list)?.lines().filter(|name| !kept.iter().any(|kept| name.ends_with(kept))) {
-                // One that a container still uses stays, and is removed another time.
-                if Cmd::new("docker").args(["image", "rm", name]).ask()?.ok() {
-                    removed.push(format!("the image {name}"));
-                }
+    // Of every service, also of those that are no longer in the tree.
+    for all in std::iter::once(format!("{project}/*")).chain(registry.map(|registry| format!("{registry}/{project}/*")))
+    {
+        let list = Cmd::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &all]);
+        for name in docker::ask(&list)?.lines().filter(|name| !kept.iter().any(|kept| name.ends_with(kept))) {
+            // One that a container still uses stays, and is removed another time.
+            if Cmd::new("docker").args(["image", "rm", name]).ask()?.ok() {
+                removed.push(format!("the image {name}"));
             }
         }
     }
