@@ -345,7 +345,7 @@ fn a_broken_release_leaves_the_old_containers_serving() {
     for (from, to, why) in [
         ("    read_only: true\n", "    read_only: true\n    scale: 2\n", "ask for 2 of alpha"),
         ("    read_only: true\n", "    environment: {X: \"${NO_SUCH}\"}\n", "use NO_SUCH, which have no value"),
-        ("    read_only: true\n", "    read_only: [1\n", "docker-compose.yml` cannot be used"),
+        ("    read_only: true\n", "    read_only: [1\n", "docker-compose.prod.yml` cannot be used: yaml: line"),
     ] {
         ship.sandbox.write(file, files.replace(from, to));
         ship.xtask("deploy staging").exits(2).says(why);
