@@ -146,6 +146,14 @@ fn lay_out(sandbox: &Sandbox, tools: Option<PathBuf>) {
 
 pub(crate) struct Background(std::process::Child);
 
+impl Background {
+    /// Gives a session that [`Bench::hold`] has begun more to do, and does not wait for it.
+    pub(crate) fn goes_on(&self, sql: &str) {
+        use std::io::Write;
+        writeln!(self.0.stdin.as_ref().unwrap(), "{sql}").unwrap();
+    }
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
         let _killed = self.0.kill();

@@ -285,7 +285,8 @@ fn what_no_migration_made_is_told() {
         ]
     );
     bench.xtask("db diff").exits(3).prints("table t.by_hand: no migration makes it").prints("begin return null");
-    let left = "select count(*) from pg_database where datname like 'xtask_diff_%'";
+    let left = "select count(*) from pg_database d join pg_database own on own.datname = current_database() \
+                where starts_with(d.datname, 'xtask_diff_' || own.oid || '_')";
     assert_eq!(bench.ask(left), "0", "a scratch database was left behind");
 }
 
