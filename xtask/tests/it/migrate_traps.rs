@@ -212,7 +212,8 @@ fn what_a_killed_run_left_at_work_is_named() {
         if bench.url.contains('?') { "&" } else { "?" }
     );
     let left = bench.spawn_at(&url, "select pg_sleep(30)");
-    let at_work = "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)'";
+    let at_work =
+        "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and datname = current_database()";
     assert!(wait(Duration::from_secs(10), || bench.ask(at_work) == "1"));
     bench.xtask("migrate").exits(0).says(
         "of `xtask migrate up pid 1 x@elsewhere` (select pg_sleep(30)) is still at work: an earlier run was killed",
