@@ -92,9 +92,6 @@ impl Bench {
         self.url.replace(&self.name, &name)
     }
     /// A session that runs these statements while the test goes on; it is ended with the value.
-    pub(crate) fn spawn(&self, sql: &str) -> Background {
-        self.spawn_at(&self.url, sql)
-    }
     pub(crate) fn spawn_at(&self, url: &str, sql: &str) -> Background {
         let mut psql = Command::new(&self.psql);
         psql.args(["--no-psqlrc", "-XAtq", "-d", url, "-c", sql]).current_dir("/");
