@@ -162,7 +162,7 @@ fn a_plan_is_carried_out_verified_and_taken_back() {
         sandbox.read(format!("{archived}/deploy/deploy.sh")).lines().nth(3),
         Some("cd \"$(dirname \"$0\")/../../../../..\"")
     );
-    assert!(sandbox.read(format!("{archived}/deploy/deploy.sh")).contains("/_archive/2026-q1/deprecated-scripts/scripts/lib/common.sh\nkubectl apply -f infrastructure/kubernetes/app.yaml\n"));
+    assert!(sandbox.read(format!("{archived}/deploy/deploy.sh")).contains("\nsource _archive/2026-q1/deprecated-scripts/scripts/lib/common.sh\nkubectl apply -f infrastructure/kubernetes/app.yaml\n"));
     assert!(sandbox.read("old/infrastructure/docker/docker-compose.yml").contains("build: ../../services/web\n"));
     assert!(sandbox.path("old/database/migrations/sql/001_add_name.sql").is_file());
     assert!(sandbox.path("old/database/queries/diagnostics/sql/check_locks.sql").is_file());
