@@ -600,11 +600,11 @@ xflags::xflags! {
                 /// Do not ask
                 optional --yes
             }
-            /// Explain one entry: what happens to a file, why, who refers to it, what its copies are
+            /// Explain one entry: what happens to a file, why, who refers to it, what its copies are; after apply, what happened
             cmd restructure-why {
-                /// The file
+                /// The file: from here, or as it stands in the plan
                 required path: String
-                /// The plan that decides about it (default: one is made)
+                /// The plan that decides about it (default: the one written last for its folder, else one is made)
                 optional --plan file: String
             }
         }

@@ -212,7 +212,8 @@ fn what_a_killed_run_left_at_work_is_named() {
         if bench.url.contains('?') { "&" } else { "?" }
     );
     let left = bench.spawn_at(&url, "select pg_sleep(30)");
-    let at_work = "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)'";
+    let at_work =
+        "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and datname = current_database()";
     assert!(wait(Duration::from_secs(10), || bench.ask(at_work) == "1"));
     bench.xtask("migrate").exits(0).says(
         "of `xtask migrate up pid 1 x@elsewhere` (select pg_sleep(30)) is still at work: an earlier run was killed",
@@ -225,13 +226,22 @@ fn a_deadlock_is_tried_again() {
     let Some(bench) = Bench::new("a_deadlock_is_tried_again") else { return };
     bench.migration("1_t", "create table a (n int);\ncreate table b (n int);\n");
     bench.xtask("migrate").exits(0);
-    bench.migration("2_both", "lock table a;\nselect pg_sleep(0.5);\nlock table b;\ninsert into a values (1);\n");
-    // The other one waits longer before it looks for a deadlock, so that it is the migration that gives way.
-    let other =
-        bench.spawn("set deadlock_timeout = '20s'; begin; lock table b; select pg_sleep(0.3); lock table a; commit");
-    let held =
-        "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'b'::regclass and granted";
-    assert!(wait(Duration::from_secs(10), || bench.ask(held) == "1"));
+    // Each goes on only when the other one holds its first table, and the migration closes the circle: it is the one that
+    // looks for a deadlock, because the other one waits for a minute before it does.
+    let locked = |table: &str, granted: &str| {
+        format!(
+            "exists (select from pg_locks where relation = '{table}'::regclass and mode = 'AccessExclusiveLock' \
+             and database = (select oid from pg_database where datname = current_database()) \
+             and pid <> pg_backend_pid() and {granted})"
+        )
+    };
+    let until =
+        |condition: &str| format!("do $$ begin while not ({condition}) loop perform pg_sleep(0.02); end loop; end $$;");
+    // The second time the other one is done, and has nothing any more.
+    let closes = until(&format!("{} or not {}", locked("a", "not granted"), locked("b", "granted")));
+    bench.migration("2_both", &format!("lock table a;\n{closes}\nlock table b;\ninsert into a values (1);\n"));
+    let other = bench.hold("set deadlock_timeout = '60s';\nbegin;\nlock table b");
+    other.goes_on(&format!("{}\nlock table a;\ncommit;", until(&locked("a", "granted"))));
     bench.sandbox.replace("config/services/database.yaml", "lock: 3s", "lock: 10s");
     bench.xtask("migrate").exits(0).says("another session holds a lock that is needed; trying again");
     assert_eq!(bench.ask("select count(*) from a"), "1");

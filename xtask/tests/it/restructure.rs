@@ -162,7 +162,7 @@ fn a_plan_is_carried_out_verified_and_taken_back() {
         sandbox.read(format!("{archived}/deploy/deploy.sh")).lines().nth(3),
         Some("cd \"$(dirname \"$0\")/../../../../..\"")
     );
-    assert!(sandbox.read(format!("{archived}/deploy/deploy.sh")).contains("/_archive/2026-q1/deprecated-scripts/scripts/lib/common.sh\nkubectl apply -f infrastructure/kubernetes/app.yaml\n"));
+    assert!(sandbox.read(format!("{archived}/deploy/deploy.sh")).contains("\nsource _archive/2026-q1/deprecated-scripts/scripts/lib/common.sh\nkubectl apply -f infrastructure/kubernetes/app.yaml\n"));
     assert!(sandbox.read("old/infrastructure/docker/docker-compose.yml").contains("build: ../../services/web\n"));
     assert!(sandbox.path("old/database/migrations/sql/001_add_name.sql").is_file());
     assert!(sandbox.path("old/database/queries/diagnostics/sql/check_locks.sql").is_file());
@@ -243,12 +243,22 @@ fn a_plan_can_be_edited_and_made_again() {
     plan(&sandbox);
     let again = sandbox.read("plan.yaml");
     assert!(again.contains("  # leave this one\n") && again.contains("action: keep # Ann wants it there"), "{again}");
-    sandbox
-        .run(&["restructure", "why", "old/sql/001_add_name.sql", "--plan", "plan.yaml"])
-        .exits(0)
-        .prints("by hand, in line ");
+    // The plan that was written last is the one that is asked.
+    for way in [
+        "old/sql/001_add_name.sql",
+        "old/sql/001_add_name.sql --plan plan.yaml",
+        "sql/001_add_name.sql --plan plan.yaml",
+    ] {
+        sandbox.xtask(&format!("restructure why {way}")).exits(0).prints("by hand, in line ");
+    }
+    sandbox.xtask("restructure why old/sql/gone.sql").exits(2).says("there is no `old/sql/gone.sql`");
     sandbox.xtask("restructure apply plan.yaml").exits(0);
     assert!(sandbox.path("old/sql/001_add_name.sql").is_file());
+    sandbox
+        .xtask("restructure why old/scripts-copy/lib/common.sh")
+        .exits(0)
+        .prints("the same bytes stood in scripts/lib/common.sh");
+    sandbox.xtask("restructure why old/scripts/database/backup.sh").exits(0).prints("cargo xtask db backup");
     sandbox.xtask("restructure verify old").exits(0);
 }
 

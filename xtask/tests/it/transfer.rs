@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::database::Bench;
-use crate::sandbox::{kill, wait};
+use crate::sandbox::{kill, signal, wait};
 
 /// Types, nulls and texts that are easily lost on the way; identity, generated columns, a circle of references.
 const SCHEMA: &str = r#"
@@ -150,8 +150,13 @@ fn an_import_that_is_killed_leaves_nothing() {
     for pause in [50, 300, 900] {
         let run = bench.sandbox.command(&["db", "import", "t.strict.csv"]).spawn();
         std::thread::sleep(Duration::from_millis(pause));
-        // A second one at the same time is told who holds the lock, or comes too early to meet the first.
         if pause == 300 {
+            // A second one at the same time is told who holds the lock: the first stands still while it has it.
+            let locked = "select count(*) > 0 from pg_locks where locktype = 'advisory' and granted and database = \
+                          (select oid from pg_database where datname = current_database())";
+            assert!(wait(Duration::from_secs(20), || bench.ask(locked) == "t"));
+            signal("STOP", run.pid());
+            assert_eq!(bench.ask(locked), "t", "it was too quick");
             bench.xtask("db import t.strict.csv").exits(5).says("locked by another run");
         }
         kill(run.pid());
@@ -285,7 +290,8 @@ fn what_no_migration_made_is_told() {
         ]
     );
     bench.xtask("db diff").exits(3).prints("table t.by_hand: no migration makes it").prints("begin return null");
-    let left = "select count(*) from pg_database where datname like 'xtask_diff_%'";
+    let left = "select count(*) from pg_database d join pg_database own on own.datname = current_database() \
+                where starts_with(d.datname, 'xtask_diff_' || own.oid || '_')";
     assert_eq!(bench.ask(left), "0", "a scratch database was left behind");
 }
 

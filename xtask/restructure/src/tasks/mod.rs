@@ -146,6 +146,19 @@ fn remember(workspace: &Workspace, folder: &Utf8Path, into: &Utf8Path) -> Result
     files::write_json(&pointer(workspace, folder), &json!({"into": into.as_str()}))
 }
 
+/// So that `why` finds the plan that was written last for a folder.
+fn remember_plan(workspace: &Workspace, folder: &Utf8Path, plan: &Utf8Path) -> Result<()> {
+    files::write_json(&pointer(workspace, folder).with_extension("plan.json"), &json!({"plan": plan.as_str()}))
+}
+
+/// The plan that was written last for the innermost folder above a path, when it is still there.
+fn remembered_plan(workspace: &Workspace, path: &Utf8Path) -> Option<Utf8PathBuf> {
+    path.ancestors().find_map(|folder| {
+        let value = files::read_json(&pointer(workspace, folder).with_extension("plan.json"))?;
+        value["plan"].as_str().map(Utf8PathBuf::from).filter(|plan| plan.is_file())
+    })
+}
+
 /// A count with its noun.
 fn plural(count: usize, noun: &str) -> String {
     crate::tell::readme::plural(count, noun)

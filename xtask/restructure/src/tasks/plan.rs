@@ -50,6 +50,9 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
         (None, _) if request.is("json") => {}
         (None, _) => ui::out(&file::render(&made.plan, &absolute("plan.yaml")?)),
     }
+    if let Some(path) = &output {
+        super::remember_plan(workspace, &options.folder, path)?;
+    }
     if let Some(page) = request.text("html") {
         let has_task = |task: &str| request.has_task(task);
         let syntax = super::scan::look_at_syntax(workspace, &scan);

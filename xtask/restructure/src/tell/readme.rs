@@ -33,25 +33,20 @@ pub fn has_readme(teller: &Teller, folder: &RelPath) -> bool {
 pub fn why_none(teller: &Teller, entry: &Entry) -> Option<&'static str> {
     let folder = &entry.path;
     let below = folder.below(&teller.folders.into).or_else(|| folder.below(&teller.folders.from)).unwrap_or_default();
-    let is_hidden = below.parts().any(|part| part.starts_with(b"."));
-    let is_made = below.parts().any(|part| part == b"__pycache__" || part.ends_with(b".egg-info"))
-        || (teller.after.below(folder).next().is_some()
-            && teller.after.below(folder).all(|id| {
-                let path = teller.after.path(id);
-                teller.after.is_folder(path)
-                    || teller
-                        .told
-                        .get(path)
-                        .is_some_and(|told| matches!(told.made, Some(Made::Generated | Made::Runtime | Made::Vendored)))
-            }));
+    let is_foreign = teller.after.below(folder).next().is_some()
+        && teller.after.below(folder).all(|id| {
+            let path = teller.after.path(id);
+            let made = teller.told.get(path).and_then(|told| told.made);
+            teller.after.is_folder(path) || matches!(made, Some(Made::Runtime | Made::Vendored))
+        });
     let is_chart = folder.ancestors().any(|above| teller.after.is_file(&above.join(b"Chart.yaml")));
     let is_in_unit = teller.unit(folder).is_some_and(|(root, _)| root != folder);
     if entry.closed.is_some() {
         Some("its inside is its owner's: a repository, data, or what is made at run time")
-    } else if is_hidden {
-        Some("its tool reads what lies in it")
-    } else if is_made {
-        Some("programs make it")
+    } else if is_read_whole(&below) {
+        Some("its tool reads every document in it")
+    } else if is_foreign {
+        Some("it is made at run time or copied from elsewhere")
     } else if is_chart {
         Some("Helm reads every file in it")
     } else if is_in_unit && teller.readmes == Readmes::OutsideApplications {
@@ -61,6 +56,29 @@ pub fn why_none(teller: &Teller, entry: &Entry) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Hidden folders belong to a tool; a README is one file too many in the tool's own folder (a README in `.github` would be
+/// shown in place of the root's) and where each document is a command, an agent or a template to it.
+fn is_read_whole(below: &RelPath) -> bool {
+    const DOCUMENTS: [&str; 12] = [
+        "ISSUE_TEMPLATE",
+        "PULL_REQUEST_TEMPLATE",
+        "DISCUSSION_TEMPLATE",
+        "issue_templates",
+        "merge_request_templates",
+        "agents",
+        "chatmodes",
+        "commands",
+        "instructions",
+        "prompts",
+        "rules",
+        "skills",
+    ];
+    let mut parts = below.parts().skip_while(|part| !part.starts_with(b"."));
+    let is_hidden = parts.next().is_some();
+    let inside = parts.next();
+    is_hidden && inside.is_none_or(|part| DOCUMENTS.iter().any(|name| name.as_bytes() == part))
 }
 
 pub fn text(teller: &Teller, folder: &RelPath) -> String {
@@ -134,12 +152,17 @@ fn holds(teller: &Teller, folder: &RelPath, files: &[(&RelPath, Option<&Told>)],
     if folders > 0 {
         parts.push(plural(folders, "folder"));
     }
-    let what = list(&parts);
+    let mut what = list(&parts);
+    if !files.is_empty() && files.iter().all(|(_, told)| told.is_some_and(|told| told.made == Some(Made::Generated))) {
+        what.push_str(", which programs write");
+    }
     let purpose =
         classes.into_iter().max_by_key(|(_, count)| *count).map(|(class, _)| purpose(class)).unwrap_or_default();
     if let Some((root, why)) = teller.unit(folder) {
-        let place = if root == folder { String::new() } else { format!(" of `{}`", teller.shown(root)) };
-        return format!("Part{place} of an application ({why}): {what}.").replace("Part of an", "Sources of an");
+        return match root == folder {
+            true => format!("An application ({why}): {what}."),
+            false => format!("Part of the application `{}` ({why}): {what}.", teller.shown(root)),
+        };
     }
     let what = if what.is_empty() { "nothing yet".to_owned() } else { what };
     format!("{}{purpose}.", capital(&what))
@@ -292,6 +315,13 @@ pub fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tools_own_folder_gets_none() {
+        let is_read = |text: &str| is_read_whole(&RelPath::new(text).unwrap());
+        assert!(is_read(".github") && is_read("a/.claude/commands/git") && is_read(".github/ISSUE_TEMPLATE"));
+        assert!(!is_read("docs") && !is_read(".github/workflows") && !is_read(".claude/notes/prompts"));
+    }
 
     #[test]
     fn odd_names_make_sound_links() {

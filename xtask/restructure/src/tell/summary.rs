@@ -16,7 +16,7 @@ pub fn summary(language: Language, name: &str, content: &[u8]) -> Option<String>
     let text = text.trim_start_matches('\u{feff}');
     let found = match language {
         Language::Markdown => heading(text),
-        Language::Python => docstring(text).or_else(|| comment(text, &["#"])),
+        Language::Python => docstring(text).or_else(|| comment(text, name, &["#"])),
         Language::JavaScript
         | Language::TypeScript
         | Language::Go
@@ -28,11 +28,11 @@ pub fn summary(language: Language, name: &str, content: &[u8]) -> Option<String>
         | Language::Kotlin
         | Language::Swift
         | Language::Css
-        | Language::Groovy => comment(text, &["//", "/*", "*"]),
-        Language::Sql => comment(text, &["--", "/*", "*"]),
+        | Language::Groovy => comment(text, name, &["//", "/*", "*"]),
+        Language::Sql => comment(text, name, &["--", "/*", "*"]),
         Language::Json => json_description(text),
-        Language::Batch => comment(text, &["REM", "rem", "::"]),
-        Language::Xml | Language::Html => comment(text, &["<!--"]),
+        Language::Batch => comment(text, name, &["REM", "rem", "::"]),
+        Language::Xml | Language::Html => comment(text, name, &["<!--"]),
         Language::Text | Language::Rst => {
             text.lines().map(str::trim).find(|line| says_something(line, name)).map(str::to_owned)
         }
@@ -43,7 +43,7 @@ pub fn summary(language: Language, name: &str, content: &[u8]) -> Option<String>
         | Language::Database
         | Language::Binary
         | Language::Empty => None,
-        _ => comment(text, &["#", "//", ";"]),
+        _ => comment(text, name, &["#", "//", ";"]),
     }?;
     let line = clean(&secrets::mask(&found));
     says_something(&line, name).then_some(line)
@@ -74,8 +74,8 @@ fn docstring(text: &str) -> Option<String> {
     lines.find(|line| !line.is_empty() && !line.starts_with(quote)).map(str::to_owned)
 }
 
-/// The first line of the comment that a file begins with.
-fn comment(text: &str, signs: &[&str]) -> Option<String> {
+/// The first line that says something in the comment that a file begins with.
+fn comment(text: &str, name: &str, signs: &[&str]) -> Option<String> {
     for line in text.lines().take(LINES).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("#!")) {
         // The longest sign first: `/**` and `*/` are signs too.
         let Some(sign) = signs.iter().find(|sign| line.starts_with(**sign)) else {
@@ -90,7 +90,7 @@ fn comment(text: &str, signs: &[&str]) -> Option<String> {
         };
         let own = line[sign.len()..].trim_start_matches(['*', '#', '/', '!', '-', '=', ' ']);
         let own = own.trim_end_matches(['*', '/', '#', '-', '=', '>', ' ']);
-        if is_about_the_file(own) {
+        if is_about_the_file(own) && says_something(&clean(own), name) {
             return Some(own.to_owned());
         }
     }

@@ -99,7 +99,7 @@ fn cores() -> usize {
 
 fn test_xtask(bench: &mut Bench<'_>) -> Result<Outcome> {
     let target = bench.scratch_database("xtask")?;
-    let cargo = Cmd::cargo().args(["test", "--locked", "--workspace"]);
+    let cargo = Cmd::cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]);
     let cargo = cargo
         .dir(bench.workspace.root())
         .env("XTASK_TEST_DATABASE", target.owner_url())

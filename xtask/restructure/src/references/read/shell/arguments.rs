@@ -7,6 +7,9 @@ use super::super::super::{Kind, bytes};
 use super::words::{Unit, What, Word};
 use super::{Place, Shell};
 
+/// What `-o` and `--output` take where they mean a manner of printing.
+const FORMATS: [&[u8]; 9] = [b"csv", b"json", b"name", b"plain", b"table", b"text", b"tsv", b"wide", b"yaml"];
+
 impl Shell<'_> {
     /// The weight of what must be there when this runs.
     pub(super) fn sure(&self) -> Weight {
@@ -75,6 +78,10 @@ impl Shell<'_> {
         let mut is_folder = false;
         for word in arguments {
             if std::mem::take(&mut is_valued) {
+                // `kubectl get -o yaml` names no file.
+                if weight == Weight::Made && word.literal().is_some_and(|text| FORMATS.contains(&&*text)) {
+                    continue;
+                }
                 for draft in self.drafts(word, &word.units) {
                     self.mention(&draft, Kind::Argument, weight);
                 }
