@@ -224,7 +224,7 @@ fn what_was_lost_is_not_begun_anew_unasked() {
     bench.xtask("deploy dev").exits(0);
     let env = "config/environments/.env.dev";
     let values = bench.sandbox().read(env);
-    std::fs::remove_file(bench.sandbox().path(env)).unwrap();
+    fs::remove_file(bench.sandbox().path(env)).unwrap();
     bench.xtask("deploy dev").exits(2).says(".env.dev is missing, and release 1 of `dev` was made here");
     assert!(!bench.sandbox().path(env).exists());
     bench.sandbox().write(env, values);
@@ -248,7 +248,7 @@ fn what_is_live_and_not_well_is_told() {
     bench.alpha_is(&body);
     bench.xtask("deploy dev").exits(0);
     bench.xtask("deploy dev").exits(0).says("nothing to do");
-    std::fs::write(&sick, "").unwrap();
+    fs::write(&sick, "").unwrap();
     bench.xtask("deploy dev").exits(3).says("nothing to change: release 1 is live, but alpha is not ready: status 503");
 }
 
