@@ -177,7 +177,7 @@ fn a_restore_equals_the_moment_of_the_backup() {
     bench.fill(60_000);
     bench.ask(
         "create schema ops; create table ops.identity (only_row boolean primary key, environment text not null); \
-         insert into ops.identity values (true, 'dev'); create table ops.release (number bigint primary key, what text); \
+         insert into ops.identity values (true, 'dev'); create table ops.release (number bigint primary key, what text, outcome text); \
          create table ops.release_step (id bigint generated always as identity primary key, \
          release bigint not null references ops.release, step text); \
          create table ops.release_key (only_row boolean primary key, key text); \
@@ -309,6 +309,15 @@ fn two_at_once_do_no_harm() {
     assert!(bench.beside().iter().all(|name| name.contains("__old_")), "{:?}", bench.beside());
 }
 
+/// A manifest's text, with the hash over itself.
+fn sealed(mut manifest: serde_json::Value) -> String {
+    manifest.as_object_mut().unwrap().remove("sha256");
+    let text = serde_json::to_string(&manifest).unwrap();
+    let digest = Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", &text]).output().unwrap();
+    manifest["sha256"] = String::from_utf8_lossy(&digest.stdout)[..64].into();
+    format!("{manifest:#}\n")
+}
+
 #[test]
 fn the_policy_is_checked_and_obeyed() {
     let Some(bench) = Bench::new("the_policy_is_checked_and_obeyed") else { return };
@@ -319,12 +328,22 @@ fn the_policy_is_checked_and_obeyed() {
     bench.sandbox.xtask("db restore latest --verify").exits(0);
     check(0);
     let second = bench.backup();
-    let third = bench.sandbox.xtask("db backup").exits(0).says(&format!("removed {second}")).stdout;
+    // One that is a year old: nothing asks for it. All of today stay, however many there are.
+    let old = "dev-20250102T030405Z";
+    bench.sandbox.xtask("db backup --plan").exits(3);
+    std::fs::rename(bench.folder(&second), bench.folder(old)).unwrap();
+    let manifest = bench.folder(old).join("manifest.json");
+    let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    value["id"] = old.into();
+    value["created_at"] = "2025-01-02T03:04:05Z".into();
+    std::fs::write(&manifest, sealed(value)).unwrap();
+    bench.sandbox.xtask("db backup --plan").exits(3).prints(&format!("remove {old}"));
+    let third = bench.sandbox.xtask("db backup").exits(0).says(&format!("removed {old}")).stdout;
+    let fourth = bench.backup();
     let list = bench.sandbox.xtask("db backups --json").exits(0).json();
     let ids: Vec<&str> = list["backups"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, [third.trim(), &first], "the newest of the day, and the last that was verified");
+    assert_eq!(ids, [&fourth, third.trim(), &first]);
     assert_eq!(list["policy"]["is_met"], true);
-    bench.sandbox.xtask("db backup --plan").exits(3).prints(&format!("remove {}", third.trim()));
     bench.sandbox.write("database/backups/backup-policy.md", POLICY.replace("jobs: 2", "jobs: 0"));
     bench.sandbox.xtask("db backup").exits(2).says("backup-policy.md:2:");
 }
@@ -373,13 +392,9 @@ fn large_objects_sequences_and_wide_tables_are_compared() {
     // A manifest of a later version: what is not known is kept, and content hashed in another way is not compared.
     let path = bench.folder(&id).join("manifest.json");
     let mut later = manifest.clone();
-    later.as_object_mut().unwrap().remove("sha256");
     later["content"] = "in some other way".into();
     later["more"] = "of it".into();
-    let text = serde_json::to_string(&later).unwrap();
-    let digest = Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", &text]).output().unwrap();
-    later["sha256"] = String::from_utf8_lossy(&digest.stdout)[..64].into();
-    std::fs::write(&path, format!("{later:#}\n")).unwrap();
+    std::fs::write(&path, sealed(later)).unwrap();
     let run = bench.sandbox.xtask(&format!("db restore {id} --verify --json")).exits(0);
     let run = run.says("4 tables have as many rows").says("another version of this program has made the backup");
     assert_eq!(run.json()["is_verified"], false);
