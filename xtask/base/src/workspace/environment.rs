@@ -1,6 +1,7 @@
 //! An environment: its schema (`.env.<env>.example`), its values (`.env.<env>`), what CI overrides, and the effective
 //! result, each value with its source.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -105,7 +106,7 @@ impl Environment {
     pub fn read(workspace: &Workspace, name: &str) -> Result<(Environment, Vec<Finding>)> {
         workspace.check_environment_name(name)?;
         let values_path = workspace.environment_values(name);
-        let text = files::read(&values_path)?.unwrap_or_default();
+        let text = files::read(&values_path).map_err(|error| Failure::usage(format!("{error:#}")))?.unwrap_or_default();
         let (entries, mut findings) = dotenv::parse(workspace.relative(&values_path), &text);
         let (declarations, problems) = declared(workspace, name)?;
         findings.extend(problems);
@@ -377,6 +378,11 @@ pub fn make_values_file(workspace: &Workspace, name: &str) -> Result<bool> {
         changed = true;
     }
     if changed {
+        if existing.is_some() {
+            // It holds secrets from now on, whatever its mode was.
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, private).with_context(|| format!("failed to close `{path}` to others"))?;
+        }
         files::write(&path, text, 0o600).context("failed to make the environment's file")?;
     }
     Ok(changed)

@@ -376,13 +376,13 @@ fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Enviro
     let file = workspace.environment_values(name);
     let (read, _) = Environment::read(workspace, name)?;
     if flags.plan || flags.explain {
-        if !file.is_file() && !read.is_protected() {
+        let lacks_keys = read.settings().iter().any(|it| it.declaration.is_generated && it.value.is_empty());
+        if !read.is_protected() && (!file.is_file() || lacks_keys) {
+            let what = if file.is_file() { "lacks keys that are generated" } else { "is missing" };
             let file = workspace.relative(&file);
             match flags.json {
                 true => ui::json(&json!({"environment": name, "configured": false, "nothing_to_do": false})),
-                false => ui::out(&format!(
-                    "{file} is missing: a deployment makes it from its example, and then everything else"
-                )),
+                false => ui::out(&format!("{file} {what}: a deployment makes that, and then everything else")),
             }
             return Ok(None);
         }
