@@ -33,6 +33,7 @@ pub struct Criterion {
     pub findings: Vec<Finding>,
 }
 
+#[derive(Default)]
 pub struct Verdicts {
     pub criteria: Vec<Criterion>,
     /// References that were broken before anything was touched, and still are.

@@ -4,12 +4,13 @@ use anyhow::Result;
 
 use crate::flags::{ConfigCheck, ConfigSchema, Test};
 use crate::services::build;
-use crate::tools::Cmd;
+use crate::tools::{Cmd, guard};
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::Workspace;
 use crate::workspace::service::{Language, Services};
 
-/// Runs the following in order: rustfmt, clippy, configuration, installation, lint of each service, tests.
+/// Runs the following in order: rustfmt, clippy, installation, lint of each service, retired paths of a restructure,
+/// configuration, tests.
 pub fn run(workspace: &Workspace) -> Result<Exit> {
     let services = Services::load(workspace)?;
     super::doctor::preflight(workspace)?;
@@ -51,6 +52,10 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
             }
         }
         check(&format!("lint {}", service.name), commands)?;
+    }
+    if root.join("_archive/retired-paths").is_file() {
+        let verify = Cmd::new(guard::program()?).args(["restructure", "verify", "."]).dir(root);
+        check("restructure verify", vec![verify.arg("--workspace").arg(root)])?;
     }
     if let Err(error) = super::config::schema(workspace, &ConfigSchema { check: true }) {
         ui::exit::report(&error);

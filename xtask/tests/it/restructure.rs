@@ -336,8 +336,15 @@ fn retired_paths_that_come_back_are_found() {
     let sandbox = bench();
     plan(&sandbox);
     sandbox.xtask("restructure apply plan.yaml").exits(0);
-    sandbox.write("old/scripts-copy/lib/common.sh", "back\n");
-    sandbox.xtask("restructure verify old").exits(3).says("_archive/retired-paths:").says("`scripts-copy` is back");
+    let is_back = || {
+        sandbox.write("old/scripts-copy/lib/common.sh", "back\n");
+        sandbox.xtask("restructure verify old").exits(3).says("_archive/retired-paths:").says("`scripts-copy` is back");
+        fs::remove_dir_all(sandbox.path("old/scripts-copy")).unwrap();
+    };
+    is_back();
+    sandbox.xtask("restructure finish old --yes").exits(0);
+    sandbox.xtask("restructure verify old").exits(0).prints("none is back");
+    is_back();
 }
 
 #[test]

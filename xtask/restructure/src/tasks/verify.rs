@@ -3,16 +3,18 @@
 use anyhow::Result;
 use base::ui::{self, Exit, Failure, Style};
 use base::workspace::Workspace;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use super::{Request, plural};
 use crate::facts;
 use crate::journal::Stage;
+use crate::path::RelPath;
 use crate::scan::Scan;
-use crate::syntax;
+use crate::tell::RETIRED;
 use crate::tree::Tree;
-use crate::verify::{self, Verdicts};
+use crate::verify::{self, Criterion, Verdicts};
+use crate::{retired, syntax};
 
 /// Findings of one criterion that are listed for people; the rest is in the JSON.
 const LISTED: usize = 20;
@@ -21,7 +23,12 @@ const LISTED: usize = 20;
 /// reference and syntax of before is looked for in what is there; each criterion is looked at.
 pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     let folder = super::folder(request.need("folder")?)?;
-    let (state, journal) = super::find(workspace, &folder)?;
+    let (state, journal) = match super::find(workspace, &folder) {
+        Ok(found) => found,
+        // What a finished restructure leaves to be looked at.
+        Err(_) if folder.join(RETIRED).is_file() => return retired(&folder, request),
+        Err(error) => return Err(error),
+    };
     if state.stage() != Stage::Applied {
         let target = state.folder.ancestors().nth(2).unwrap_or(&state.folder);
         let failure = Failure::refused("it has not been carried out to its end");
@@ -30,7 +37,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     let root = Utf8PathBuf::from_path_buf(journal.root(&state)?).unwrap_or_default();
     let given: Vec<Utf8PathBuf> =
         [&journal.from, &journal.into].into_iter().map(|path| root.join(path.utf8().unwrap_or_default())).collect();
-    let there: Vec<&camino::Utf8Path> = given.iter().map(Utf8PathBuf::as_path).filter(|path| path.is_dir()).collect();
+    let there: Vec<&Utf8Path> = given.iter().map(Utf8PathBuf::as_path).filter(|path| path.is_dir()).collect();
     let step = ui::step("read what is there");
     let after = Scan::of(&there, &[])?;
     step.done_with(&plural(after.tree.sources().count(), "file"));
@@ -39,10 +46,27 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     let look = |tree: &Tree| syntax::check(tree, &facts::collect(tree), Some(&memory));
     let verdicts = verify::verify(&state, &journal, &after, &look, &|task| request.has_task(task))?;
     step.done();
+    tell(&verdicts, request)
+}
+
+/// After `finish` there is nothing left to compare with; old paths can still come back.
+fn retired(folder: &Utf8Path, request: &Request) -> Result<Exit> {
+    let tree = Tree::read(&[folder])?;
+    let into = tree.given().first().cloned().unwrap_or_default();
+    let findings = retired::check(&tree, &into)?;
+    let evidence = match findings.len() {
+        0 => "none is back; the restructure is finished, and there is nothing else to compare with".to_owned(),
+        back => format!("{back} are back"),
+    };
+    let criterion = Criterion { name: "retired paths", holds: findings.is_empty(), evidence, findings };
+    tell(&Verdicts { criteria: vec![criterion], ..Verdicts::default() }, request)
+}
+
+fn tell(verdicts: &Verdicts, request: &Request) -> Result<Exit> {
     if request.is("json") {
-        ui::json(&to_json(&verdicts));
+        ui::json(&to_json(verdicts));
     } else {
-        show(&verdicts);
+        show(verdicts);
     }
     if verdicts.hold() { Ok(Exit::Done) } else { Ok(Exit::Findings) }
 }
@@ -111,7 +135,7 @@ fn to_json(verdicts: &Verdicts) -> serde_json::Value {
             json!({"name": criterion.name, "holds": criterion.holds, "evidence": criterion.evidence, "findings": findings})
         })
         .collect();
-    let paths = |list: &[crate::path::RelPath]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
+    let paths = |list: &[RelPath]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
     json!({
         "ok": verdicts.hold(), "criteria": criteria, "broken_before": verdicts.broken_before, "patterns": verdicts.patterns,
         "undecided": paths(&verdicts.undecided), "changed": paths(&verdicts.changed),

@@ -133,7 +133,7 @@ impl<'a> Teller<'a> {
 
     fn retired(&self, retired: &[&(RelPath, RelPath)]) -> String {
         let mut text = "# Old paths that must not come back: a merge from a branch that still has them would bring the old tree back.\n\
-                        # `cargo xtask validate` and `cargo xtask restructure verify` fail when one is there. OLD PATH -> where it went\n"
+                        # `cargo xtask restructure verify` fails when one is there, and so does `ci`. OLD PATH -> where it went\n"
             .to_owned();
         for (old, new) in retired {
             let Some(old) = old.below(&self.folders.into) else { continue };
