@@ -28,7 +28,8 @@ impl Bench {
             return None;
         };
         let tools = std::env::var("XTASK_TEST_WORKSPACE").map(|root| Path::new(&root).join(".ops/tools")).ok();
-        let Some(psql) = tools.as_deref().and_then(find_psql) else {
+        let given = std::env::var_os("XTASK_TEST_PSQL").map(PathBuf::from);
+        let Some(psql) = given.or_else(|| tools.as_deref().and_then(find_psql)) else {
             skip(test, "there is no unpacked PostgreSQL");
             return None;
         };

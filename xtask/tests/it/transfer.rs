@@ -228,6 +228,11 @@ fn a_query_cannot_write_and_its_values_are_exact() {
     for name in ["sly", "next", "open"] {
         bench.xtask(&format!("db query {name}")).exits(1).says("read-");
     }
+    // What fails behind its first row has failed, whatever psql makes of it.
+    query("midway", "select 1 / (2 - g) as share from generate_series(1, 3) g;");
+    for format in ["table", "csv", "json"] {
+        bench.xtask(&format!("db query midway --format {format}")).exits(2).says("division by zero");
+    }
     assert_eq!(bench.ask("select count(*) from t.tree where id = 77"), "0");
     bench.xtask("db query slow").exits(1).says("statement timeout");
     bench.xtask("db query exact --format json").exits(0).prints("\"t\":99999999999999999999999999.000000000001");
