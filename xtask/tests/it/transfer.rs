@@ -295,6 +295,16 @@ fn what_no_migration_made_is_told() {
         ]
     );
     bench.xtask("db diff").exits(3).prints("table t.by_hand: no migration makes it").prints("begin return null");
+    // A second one comes while the first one's database is there, and leaves it alone.
+    let made = "select count(*) > 0 from pg_database d join pg_database own on own.datname = current_database() \
+                where starts_with(d.datname, 'xtask_diff_' || own.oid || '_')";
+    let mut first = bench.sandbox.command(&["db", "diff"]).spawn();
+    assert!(wait(Duration::from_secs(60), || bench.ask(made) == "t" || first.is_over()));
+    signal("STOP", first.pid());
+    bench.xtask("db diff").exits(3);
+    assert_eq!(bench.ask(made), "t", "the first one was over");
+    signal("CONT", first.pid());
+    first.wait().exits(3);
     let left = "select count(*) from pg_database d join pg_database own on own.datname = current_database() \
                 where starts_with(d.datname, 'xtask_diff_' || own.oid || '_')";
     assert_eq!(bench.ask(left), "0", "a scratch database was left behind");
