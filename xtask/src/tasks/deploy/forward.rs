@@ -11,7 +11,7 @@ use super::interrupted::Interrupted;
 use super::{Past, Scene, agree, compare, first_contact, moved, seconds, values};
 use crate::deploy::artifact::Artifact;
 use crate::deploy::engine::compose::DatabaseState;
-use crate::deploy::engine::{self, Engine, World};
+use crate::deploy::engine::{self, Engine, Running, World};
 use crate::deploy::gate::{self, Gate};
 use crate::deploy::pipeline::{self, Run};
 use crate::deploy::plan::Plan;
@@ -98,6 +98,14 @@ pub struct Order<'a> {
     pub flags: &'a Deploy,
 }
 
+/// Everything that decides, read once.
+struct Reading {
+    plan: Plan,
+    values: Values,
+    looked: releases::Look,
+    running: Vec<Running>,
+}
+
 impl Order<'_> {
     /// Everything from the lock on.
     pub fn execute(&self, mut session: Session) -> Result<Exit> {
@@ -107,7 +115,7 @@ impl Order<'_> {
         let waited = started.elapsed();
         pipeline::keep_open(&mut session)?;
         self.make_ready(&mut session)?;
-        let (plan, values, looked) = self.read(&mut session)?;
+        let Reading { plan, values, looked, running } = self.read(&mut session)?;
         match looked.unfinished() {
             Some(release) => {
                 let interrupted = Interrupted::read(&mut session, release)?;
@@ -123,7 +131,7 @@ impl Order<'_> {
             None if plan.is_empty() => {
                 let live = plan.live.as_ref().map_or(0, |live| live.number);
                 facts::note(self.world, live, State::Verified, &plan.artifact.id);
-                return self.nothing_to_do(live, &plan);
+                return self.nothing_to_do(live, &plan, &running);
             }
             None => {}
         }
@@ -141,7 +149,7 @@ impl Order<'_> {
         let has_releases = releases::look(session)?.is_ready;
         if let Some(path) = &flags.apply_plan {
             // Before anything is made: a plan that was written before the key was there knows no hash of a value.
-            same_as(path, &self.read(session)?.0)?;
+            same_as(path, &self.read(session)?.plan)?;
         }
         if !is_known {
             if !has_releases {
@@ -192,8 +200,8 @@ impl Order<'_> {
     }
 
     /// The live release is what would be made: looks once whether it is well (exit 3 when not).
-    fn nothing_to_do(&self, live: i64, plan: &Plan) -> Result<Exit> {
-        match gate::unwell(self.engine, &plan.render.units())? {
+    fn nothing_to_do(&self, live: i64, plan: &Plan, running: &[Running]) -> Result<Exit> {
+        match gate::unwell(running, &plan.render.units())? {
             None => ui::say(&format!("nothing to do: release {live} is live and runs as it should")),
             Some(why) => {
                 let name = &self.flags.env;
@@ -232,7 +240,7 @@ impl Order<'_> {
     }
 
     /// Reads everything that decides, side by side: the tree, what runs, the two ledgers.
-    fn read(&self, session: &mut Session) -> Result<(Plan, Values, releases::Look)> {
+    fn read(&self, session: &mut Session) -> Result<Reading> {
         let (world, engine, target) = (self.world, self.engine, self.target);
         let lost = || Failure::failed("a thread ended early");
         let (artifact, running, asked) = std::thread::scope(|scope| {
@@ -245,16 +253,17 @@ impl Order<'_> {
             let running = running.join().unwrap_or_else(|_| Err(lost().into()));
             (artifact, running, asked)
         });
-        let (ledger, releases) = asked?;
-        let (values, hashes) = values(world, engine, target, &releases.key)?;
-        let past = Past { ledger: &ledger, releases: &releases, running: &running? };
+        let (ledger, looked) = asked?;
+        let (values, hashes) = values(world, engine, target, &looked.key)?;
+        let running = running?;
+        let past = Past { ledger: &ledger, releases: &looked, running: &running };
         let plan = compare(world, engine, target, artifact?, (&values, hashes), &past)?;
-        Ok((plan, values, releases))
+        Ok(Reading { plan, values, looked, running })
     }
 
     /// `--plan` and `--explain`: what would change, and what speaks against it.
     fn look(&self, session: &mut Session) -> Result<Exit> {
-        let (plan, _, looked) = self.read(session)?;
+        let Reading { plan, looked, .. } = self.read(session)?;
         if let Some(release) = looked.unfinished() {
             ui::warn(&format!("{} is at work, or was interrupted: see `cargo xtask releases`", release.title()));
         }
