@@ -385,7 +385,10 @@ fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Enviro
     let file = workspace.environment_values(name);
     let (read, _) = Environment::read(workspace, name)?;
     if flags.plan || flags.explain {
-        let lacks_keys = read.settings().iter().any(|it| it.declaration.is_generated && it.value.is_empty());
+        let lacks_keys = read.settings().iter().any(|it| {
+            let declared = &it.declaration;
+            declared.is_required && declared.is_generated && it.value.is_empty()
+        });
         if !read.is_protected() && (!file.is_file() || lacks_keys) {
             let what = if file.is_file() { "lacks keys that are generated" } else { "is missing" };
             let file = workspace.relative(&file);
