@@ -131,6 +131,7 @@ impl Language {
         }
         Some(match ending {
             b"dockerfile" => Language::Dockerfile,
+            _ if name.ends_with(b"dockerfile") => Language::Dockerfile,
             b"dockerignore" => Language::Ignore,
             b"mk" | b"mak" => Language::Makefile,
             b"tf" | b"tfvars" | b"hcl" => Language::Terraform,

@@ -82,7 +82,9 @@ impl Resolver<'_> {
             .collect();
         let count = |folder: &RelPath, least: usize| {
             let is_there = |(mention, path, names): &&(&Mention, Vec<u8>, usize)| {
-                *names >= least && !self.look(mention, folder, path).is_empty()
+                // A folder to mount is made where it is missing: that says nothing either.
+                let says = *names >= least && (least < 2 || mention.weight == Weight::Sure);
+                says && !self.look(mention, folder, path).is_empty()
             };
             named.iter().filter(is_there).count()
         };
