@@ -177,7 +177,7 @@ fn made(entry: &Entry, head: &[u8], language: Language, reading: &Reading, lengt
         folder.parts().any(|part| names.contains(&part))
     };
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if LOCKS.contains(&name.as_ref()) {
+    if LOCKS.contains(&name.as_ref()) || (name.ends_with(".lock") && length > 0) {
         return Some(Made::Lock);
     }
     if in_folder(VENDORS) {

@@ -203,6 +203,10 @@ impl Language {
             Program | Binary | Empty => Family::Binary,
         }
     }
+    /// True for the source of a program that is built before it runs.
+    pub fn is_compiled(self) -> bool {
+        self.family() == Family::Program && !matches!(self, Proto | GraphQl | Html | Css)
+    }
     /// True for what people or programs run as a file of its own.
     pub fn is_code(self) -> bool {
         matches!(self.family(), Family::Script | Family::Program)
@@ -286,11 +290,7 @@ fn by_name(name: &str) -> Option<Language> {
     if lower == ".env" || lower.starts_with(".env.") || lower.ends_with(".env") || lower == "env" {
         return Some(Dotenv);
     }
-    if lower.starts_with("dockerfile.")
-        || lower.starts_with("dockerfile-")
-        || lower.ends_with("-dockerfile")
-        || lower == "dockerfile"
-    {
+    if lower.starts_with("dockerfile.") || lower.starts_with("dockerfile-") || lower.ends_with("dockerfile") {
         return Some(Dockerfile);
     }
     if lower.starts_with("makefile.") || lower == "makefile" {

@@ -122,6 +122,8 @@ pub struct Sql {
 #[derive(Clone, Debug)]
 pub struct Look {
     pub shape: Shape,
+    /// Its language is compiled before it runs.
+    pub is_compiled: bool,
     pub what: What,
     pub sql: Option<Sql>,
     /// Which of [`COMMANDS`] stand in it, and how often, up to a few times.
@@ -145,6 +147,7 @@ impl Look {
         );
         Look {
             shape: shape(path, language, content),
+            is_compiled: language.is_compiled(),
             what,
             sql: (language == Language::Sql).then(|| Sql::of(content)),
             commands: if is_script { commands(content) } else { Vec::new() },

@@ -163,7 +163,14 @@ impl Known<'_> {
             return Some(sql::verdict_of(&below, &sql));
         }
         match (facts.language.family(), look.map_or(Shape::None, |look| look.shape)) {
+            // What is a text only because it is nothing else goes with what lies around it.
+            (Family::Document, _) if facts.language == Language::Text && !names::is_prose(below.name()) => None,
             (Family::Document, _) if facts.language != Language::Image => Some(documents::verdict_of(&below)),
+            // No task replaces a program's source, wherever it lies; one in a folder of scripts is run like them.
+            (Family::Program, Shape::Module | Shape::Test) if !look?.is_compiled => None,
+            (Family::Program, Shape::Module | Shape::Test) if !units::is_among_scripts(&below) => {
+                Some(verdict(Class::Application, 0.8, "is source code of a program", Role::Stays))
+            }
             (_, Shape::Script | Shape::Module) => Some(self.script(id, &below, look?)),
             (_, Shape::Test) => Some(verdict(Class::Testing, 0.85, "is a test by its form", Role::Script)),
             _ => None,

@@ -50,6 +50,14 @@ const AT_THE_TOP: &[&str] = &[
     "contributing",
     "security",
     "code_of_conduct",
+    "code-of-conduct",
+    "notices",
+    "governance",
+    "support",
+    "owners",
+    "owners_aliases",
+    "contributors",
+    "adopters",
     "authors",
     "maintainers",
     "codeowners",
@@ -168,6 +176,15 @@ pub fn fixed(path: &RelPath) -> Option<(Class, String)> {
             Some((Class::Testing, format!("`{first}/` stays with what it tests")))
         }
         _ => None,
+    }
+}
+
+/// A text that people read, by its name: it has an ending of such texts, or none and is written in capitals.
+pub fn is_prose(name: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 8] = [b"txt", b"text", b"adoc", b"asciidoc", b"org", b"rtf", b"textile", b"wiki"];
+    match name.iter().rposition(|byte| *byte == b'.') {
+        Some(dot) if dot > 0 => ENDINGS.contains(&name[dot + 1..].to_ascii_lowercase().as_slice()),
+        _ => name.iter().all(|byte| byte.is_ascii_uppercase() || b"-_0123456789".contains(byte)),
     }
 }
 

@@ -45,6 +45,14 @@ const MANIFESTS: &[(&str, &str, Strength)] = &[
     ("CMakeLists.txt", "a CMake project", Strength::Compiled),
     ("Package.swift", "a Swift package", Strength::Compiled),
     ("mix.exs", "an Elixir project", Strength::Compiled),
+    ("build.sbt", "a Scala project", Strength::Compiled),
+    ("Gopkg.toml", "a Go program", Strength::Compiled),
+    ("glide.yaml", "a Go program", Strength::Compiled),
+    ("meson.build", "a Meson project", Strength::Compiled),
+    ("configure.ac", "a program with its configure script", Strength::Compiled),
+    ("build.xml", "an Ant project", Strength::Compiled),
+    ("Makefile", "a program with its makefile", Strength::Made),
+    ("GNUmakefile", "a program with its makefile", Strength::Made),
     ("pubspec.yaml", "a Dart package", Strength::Compiled),
     ("composer.json", "a PHP package", Strength::Interpreted),
     ("package.json", "a Node.js package", Strength::Interpreted),
@@ -72,6 +80,8 @@ const MANIFESTS: &[(&str, &str, Strength)] = &[
 enum Strength {
     /// Any source beside it makes it a program.
     Compiled,
+    /// Sources that are compiled must outweigh everything else: a makefile runs scripts as well.
+    Made,
     /// Modules must outweigh scripts.
     Interpreted,
     /// It must stand beside modules.
@@ -137,9 +147,18 @@ struct Code {
     modules: usize,
     tests: usize,
     scripts: usize,
+    /// Of the modules and tests, those in a language that is compiled.
+    compiled: usize,
 }
 
+/// Sources from which a folder is a program whatever else says so.
+const MANY_SOURCES: usize = 10;
+
 impl Code {
+    /// Most of it is compiled: nobody runs these files one by one.
+    fn is_compiled(self) -> bool {
+        self.compiled * 2 > self.modules + self.tests + self.scripts
+    }
     fn is_program(self) -> bool {
         self.modules > 0 && self.modules + self.tests > self.scripts
     }
@@ -163,7 +182,13 @@ pub fn find(tree: &Tree, given: &RelPath, looks: &[Option<Look>]) -> Units {
             units.units.push(Unit { root: folder.clone(), why });
         }
     }
-    let has_manifest = manifests(tree, given).any(|(_, strength)| strength != Strength::Weak);
+    let says = |strength: Strength| match strength {
+        Strength::Weak => false,
+        Strength::Made => of(given).is_compiled(),
+        _ => true,
+    };
+    let is_plain = of(given).compiled >= MANY_SOURCES && of(given).is_compiled();
+    let has_manifest = is_plain || manifests(tree, given).any(|(_, strength)| says(strength));
     let own = own_code(tree, given, looks);
     let tops: Vec<RelPath> = tree
         .children(given)
@@ -224,6 +249,7 @@ fn why_unit(tree: &Tree, folder: &RelPath, code: Code) -> Option<String> {
                 (code.is_program() || (has_sources && code.modules > 0))
                     && !(is_scripts && code.scripts * 2 > code.modules)
             }
+            Strength::Made => code.compiled >= 2 && code.is_compiled(),
             Strength::Weak => code.modules >= 2 && code.is_program() && !is_scripts,
         };
         if holds {
@@ -234,6 +260,11 @@ fn why_unit(tree: &Tree, folder: &RelPath, code: Code) -> Option<String> {
         }
     }
     None
+}
+
+/// A folder above says that scripts lie in it.
+pub fn is_among_scripts(path: &RelPath) -> bool {
+    path.ancestors().filter(|folder| !folder.is_root()).any(|folder| is_named(&folder, SCRIPTS))
 }
 
 fn is_named(folder: &RelPath, names: &[&str]) -> bool {
@@ -249,8 +280,11 @@ fn code_below(tree: &Tree, given: &RelPath, looks: &[Option<Look>]) -> HashMap<R
         else {
             continue;
         };
+        let is_compiled = looks[id.index()].as_ref().is_some_and(|look| look.is_compiled);
         for folder in tree.path(id).ancestors() {
-            count(code.entry(folder).or_default(), shape);
+            let code = code.entry(folder).or_default();
+            count(code, shape);
+            code.compiled += usize::from(is_compiled && shape != Shape::Script);
         }
     }
     code

@@ -36,6 +36,9 @@ pub(crate) enum Anchor {
     Cwd,
     /// The own folder or one above it: whoever reads the file settles on one.
     Above,
+    /// The folder of the file, or the one that Compose is told to be in: the folder of another file it is given with this
+    /// one, or `--project-directory`.
+    Project,
     /// The folder that a site serves a page as: `a/b.md` is `a/b/`.
     Page,
     /// What the mention with this number, in the same file, names.
@@ -118,6 +121,8 @@ pub(crate) struct Said {
     pub runs: Vec<Run>,
     /// Folders in which modules are looked up (`sys.path`), in the order they were named.
     pub module_roots: Vec<Anchor>,
+    /// Paths that are asked for before they are used: they need not be there.
+    pub tested: Vec<Vec<u8>>,
     /// It fetches or unpacks something: folders that are not there may come from that.
     pub fetches: bool,
 }
@@ -144,6 +149,21 @@ impl Said {
                 // Read and written: whoever comes first makes it.
                 Weight::Sure if writes => mention.weight = Weight::Made,
                 _ => {}
+            }
+        }
+    }
+    /// What a script asks for before it uses it need not be there.
+    pub fn doubt_what_is_tested(&mut self) {
+        if self.tested.is_empty() {
+            return;
+        }
+        let is_sure = |mention: &&mut Mention| mention.weight == Weight::Sure;
+        for mention in self.mentions.iter_mut().filter(is_sure) {
+            let is_same = |path: &Vec<u8>| {
+                path.strip_prefix(mention.text.as_slice()).is_some_and(|rest| rest == mention.tail.as_slice())
+            };
+            if self.tested.iter().any(is_same) {
+                mention.weight = Weight::Likely;
             }
         }
     }

@@ -24,16 +24,30 @@ struct Rule {
 impl Runtime {
     pub fn of(tree: &Tree) -> Runtime {
         let mut rules = Vec::new();
+        let mut made = HashSet::new();
         for id in tree.ids() {
             let entry = tree.entry(id);
-            if entry.path.name() != b".gitignore" || !entry.is_file() || !entry.is_given {
+            if !entry.is_given || !entry.is_file() {
+                continue;
+            }
+            // `compose.yaml.in` is what `compose.yaml` is made from.
+            let name = entry.path.name();
+            let template =
+                TEMPLATES.iter().find_map(|ending| name.strip_suffix(*ending)).filter(|name| !name.is_empty());
+            if let Some(name) = template {
+                made.insert(entry.path.parent().unwrap_or_default().join(name));
+            }
+            if name == b".gitmodules" {
+                made.extend(tree.content(id).iter().flat_map(|text| submodules(text, &entry.path)));
+            }
+            if name != b".gitignore" {
                 continue;
             }
             let Ok(text) = tree.content(id) else { continue };
             let folder = entry.path.parent().unwrap_or_default();
             rules.extend(text.split(|byte| *byte == b'\n').filter_map(|line| Rule::of(line, &folder)));
         }
-        Runtime { rules, made: HashSet::new() }
+        Runtime { rules, made }
     }
     pub fn makes(&mut self, path: RelPath) {
         self.made.insert(path);
@@ -84,6 +98,20 @@ impl Rule {
     }
 }
 
+/// Endings of what something else is made from.
+const TEMPLATES: [&[u8]; 9] =
+    [b".in", b".template", b".tmpl", b".tpl", b".j2", b".erb", b".dist", b".sample", b".example"];
+
+/// Folders that `git submodule` fills.
+fn submodules(text: &[u8], file: &RelPath) -> Vec<RelPath> {
+    let folder = file.parent().unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let rest = line.trim_ascii().strip_prefix(b"path")?.trim_ascii().strip_prefix(b"=")?;
+        folder.resolve(rest.trim_ascii()).filter(|path| !path.is_root())
+    });
+    lines.collect()
+}
+
 /// Names that tools make wherever they run.
 fn is_made_everywhere(path: &RelPath) -> bool {
     path.parts().any(|name| {
@@ -123,6 +151,7 @@ fn is_made_everywhere(path: &RelPath) -> bool {
                 | b"test-results"
                 | b"playwright-report"
                 | b".coverage"
+                | b"husky.sh"
         ) || name == b".env"
             || name.starts_with(b".env.") && !name.ends_with(b".example")
             || name.ends_with(b".log")

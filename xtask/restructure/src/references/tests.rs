@@ -444,3 +444,54 @@ fn a_symbolic_link_leads_where_it_led() {
     assert_eq!(link.kind, crate::tree::Kind::Symlink(b"../c/d/x.txt".to_vec()));
     assert_eq!(texts["run.sh"], "cat e/link.txt\n");
 }
+
+fn broken(tree: &Tree) -> Vec<String> {
+    let references = find(tree).unwrap();
+    let broken = references.iter().filter(|reference| reference.outcome == Outcome::Broken);
+    broken.map(|one| format!("{}: {}", tree.path(one.file), String::from_utf8_lossy(&one.text))).collect()
+}
+
+#[test]
+fn compose_files_that_are_given_together_are_read_from_where_the_first_one_lies() {
+    let scratch = Scratch::new(
+        "project",
+        &[
+            ("suites/base.yml", "services: {}\n"),
+            (
+                "suites/Caddy/docker-compose.yml",
+                "services:\n  a:\n    build: ../..\n    volumes:\n      - ./Caddy/conf.yml:/conf.yml\n      - ./Caddy/gone.yml:/gone.yml\n",
+            ),
+            ("suites/Caddy/conf.yml", "a: 1\n"),
+            ("other/docker-compose.yml", "services:\n  a:\n    volumes:\n      - ./conf.yml:/conf.yml\n"),
+            ("conf.yml", "not this one: it is a name alone\n"),
+        ],
+    );
+    let tree = scratch.tree();
+    assert_eq!(
+        broken(&tree),
+        ["other/docker-compose.yml: ./conf.yml", "suites/Caddy/docker-compose.yml: ./Caddy/gone.yml"]
+    );
+    let (_, written, unclear) =
+        carried_out(&tree, &moves(&tree, &[("suites/Caddy/conf.yml", "suites/conf/caddy.yml")]));
+    assert!(written["suites/Caddy/docker-compose.yml"].contains("- ./conf/caddy.yml:/conf.yml"), "{written:?}");
+    assert_eq!(unclear, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_made_fetched_or_asked_for_is_not_broken() {
+    let scratch = Scratch::new(
+        "made",
+        &[
+            (".gitmodules", "[submodule \"ci\"]\n\tpath = .ci\n\turl = https://host.example/ci.git\n"),
+            ("conf/app.yml.in", "a: @A@\n"),
+            (
+                "run.sh",
+                "#!/bin/sh\nbash .ci/build.sh\n. conf/app.yml\nif [ -f conf/own.sh ]; then . conf/own.sh; fi\nkubectl get pods -o yaml\nsource ./gone.sh\nteam/image:20.1_go bash\n",
+            ),
+            ("image/Dockerfile.in", "FROM x\n"),
+            ("image/Dockerfile", "FROM x\nCOPY payload/peer /usr/bin\n"),
+            ("lib/plugin.py", "from ..loader import x\n"),
+        ],
+    );
+    assert_eq!(broken(&scratch.tree()), ["run.sh: ./gone.sh"]);
+}

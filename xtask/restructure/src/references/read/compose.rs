@@ -38,7 +38,7 @@ fn value(source: &Source, scalar: &Scalar, all: &[Scalar], said: &mut Said) {
             .iter()
             .any(|other| other.key() == b"context" && other.path[..3] == scalar.path[..3] && other.path.len() == 4);
         if !has_context {
-            settings::path(source, scalar, Kind::Build, Anchor::Own, Weight::Sure, said);
+            settings::path(source, scalar, Kind::Build, Anchor::Project, Weight::Sure, said);
         }
     } else if scalar.is_at(&["services", "*", "volumes", "-"]) || scalar.is_at(&["services", "*", "tmpfs", "-"]) {
         mount(source, scalar, said);
@@ -57,21 +57,21 @@ fn value(source: &Source, scalar: &Scalar, all: &[Scalar], said: &mut Said) {
         || scalar.is_at(&["services", "*", "label_file"])
         || scalar.is_at(&["configs", "*", "file"])
     {
-        settings::path(source, scalar, Kind::Include, Anchor::Own, Weight::Sure, said);
+        settings::path(source, scalar, Kind::Include, Anchor::Project, Weight::Sure, said);
     } else if scalar.is_at(&["services", "*", "build", "additional_contexts", "**"])
         || scalar.is_at(&["services", "*", "develop", "watch", "-", "path"])
         || scalar.is_at(&["include", "-", "project_directory"])
         // A secret is put there by who runs it.
         || scalar.is_at(&["secrets", "*", "file"])
     {
-        settings::path(source, scalar, Kind::Build, Anchor::Own, Weight::Likely, said);
+        settings::path(source, scalar, Kind::Build, Anchor::Project, Weight::Likely, said);
     }
 }
 
 fn build_context(source: &Source, scalar: &Scalar, said: &mut Said) -> Option<usize> {
     let text = &source.bytes[scalar.range.clone()];
     let is_remote = text.starts_with(b"github.com") || text.contains(&b'@') || bytes::contains(text, b".git");
-    if is_remote { None } else { settings::path(source, scalar, Kind::Build, Anchor::Own, Weight::Sure, said) }
+    if is_remote { None } else { settings::path(source, scalar, Kind::Build, Anchor::Project, Weight::Sure, said) }
 }
 
 /// The Dockerfile of a context that names none.
@@ -97,7 +97,7 @@ fn mount(source: &Source, scalar: &Scalar, said: &mut Said) {
     let is_file = bytes::extension(&text[..end]).is_some_and(|ending| CONFIGURATION.contains(&ending));
     let weight = if is_file { Weight::Sure } else { Weight::Likely };
     let part = value.part(0..end, super::super::source::Outer::Plain);
-    if let Some(index) = settings::path_in(&part, Kind::Setting, &[Anchor::Own], weight, said) {
+    if let Some(index) = settings::path_in(&part, Kind::Setting, &[Anchor::Project], weight, said) {
         said.mentions[index].spelling.needs_dot = true;
     }
 }

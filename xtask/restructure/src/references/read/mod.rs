@@ -131,6 +131,7 @@ impl Language {
         }
         Some(match ending {
             b"dockerfile" => Language::Dockerfile,
+            _ if name.ends_with(b"dockerfile") => Language::Dockerfile,
             b"dockerignore" => Language::Ignore,
             b"mk" | b"mak" => Language::Makefile,
             b"tf" | b"tfvars" | b"hcl" => Language::Terraform,
@@ -268,6 +269,7 @@ pub(crate) fn read(language: Language, content: &[u8]) -> Said {
         Language::Owners => patterns::read(&source, Anchor::Root, &mut said),
         Language::Text => words::read_prose(&source, 0..content.len(), &mut said),
     }
+    said.doubt_what_is_tested();
     said
 }
 

@@ -177,16 +177,16 @@ fn compose() {
         Language::Compose,
         "services:\n  api:\n    build:\n      dockerfile: ../docker/Dockerfile.api\n      context: ./services/api\n    env_file: [.env, conf/api.env]\n    volumes:\n      - ./config/nginx.conf:/etc/nginx/nginx.conf:ro\n      - data:/var\n      - type: bind\n        source: ../logs\n  db:\n    build: ${DB_DIR:-./db}\n    extends:\n      file: base.yml\nsecrets:\n  key:\n    file: ./secrets/key\n",
         expect![[r#"
-            0 5: build Sure ./services/api <- Own
+            0 5: build Sure ./services/api <- Project
             1 4: build Sure ../docker/Dockerfile.api <- At(0)
-            2 6: include Sure .env <- Own
-            3 6: include Sure conf/api.env <- Own
-            4 8: setting Sure ./config/nginx.conf <- Own
-            5 11: setting Likely ../logs <- Own
-            6 13: build Likely ./db <- Own
+            2 6: include Sure .env <- Project
+            3 6: include Sure conf/api.env <- Project
+            4 8: setting Sure ./config/nginx.conf <- Project
+            5 11: setting Likely ../logs <- Project
+            6 13: build Likely ./db <- Project
             7 13: build Likely Dockerfile as "" <- At(6)
-            8 15: include Sure base.yml <- Own
-            9 18: build Likely ./secrets/key <- Own
+            8 15: include Sure base.yml <- Project
+            9 18: build Likely ./secrets/key <- Project
         "#]],
     );
 }

@@ -6,6 +6,7 @@
 mod places;
 mod resolver;
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,7 +127,10 @@ impl World<'_> {
         let work = || {
             let mut done = Vec::new();
             while let Some(index) = which.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((*index, Resolver { world: self, tree: self.tree, file: &shared[*index] }.all()));
+                done.push((
+                    *index,
+                    Resolver { world: self, tree: self.tree, file: &shared[*index], project: OnceCell::new() }.all(),
+                ));
             }
             done
         };
@@ -173,7 +177,7 @@ impl File {
                     Anchor::Root | Anchor::Cwd | Anchor::Above => {
                         self.places.roots.iter().chain([&self.places.own]).collect()
                     }
-                    Anchor::At(_) | Anchor::Outside | Anchor::Modules | Anchor::Page => Vec::new(),
+                    Anchor::At(_) | Anchor::Outside | Anchor::Modules | Anchor::Page | Anchor::Project => Vec::new(),
                 };
                 for folder in folders {
                     let path = folder.resolve(&[mention.text.as_slice(), &mention.tail].concat());
@@ -208,7 +212,7 @@ impl File {
                         .iter()
                         .find(|reading| reading.anchor == Anchor::Cwd)
                         .map(|reading| reading.base.clone()),
-                    Anchor::Above | Anchor::Outside | Anchor::Modules | Anchor::Page => None,
+                    Anchor::Above | Anchor::Outside | Anchor::Modules | Anchor::Page | Anchor::Project => None,
                 };
                 runs.extend(folder.map(|folder| (callee, folder)));
             }
@@ -279,6 +283,7 @@ impl Anchor {
             Anchor::Own => "the folder of the file",
             Anchor::Page => "the page that the file is served as",
             Anchor::Root => "the root",
+            Anchor::Project => "the folder that Compose is told to be in",
             Anchor::Cwd => "the folder where it runs",
             Anchor::Above => "the folder of the file or one above it",
             Anchor::At(_) => "a folder named before",

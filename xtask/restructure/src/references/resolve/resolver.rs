@@ -1,5 +1,6 @@
 //! The mentions of one file, each settled: on which base it is read, and what that gives.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::super::mention::{Anchor, Form, Mention, Weight};
@@ -12,6 +13,8 @@ pub(super) struct Resolver<'a> {
     pub world: &'a World<'a>,
     pub tree: &'a Tree,
     pub file: &'a File,
+    /// Where Compose is told to be, where that is not the folder of the file.
+    pub project: OnceCell<Option<RelPath>>,
 }
 
 /// Folders to try together: what is found in one of a tier counts before the next is looked at.
@@ -64,6 +67,33 @@ impl Resolver<'_> {
             }
         }
         votes
+    }
+
+    /// The folder above in which most of what the file names is, where nothing of it is in its own.
+    fn project(&self) -> Option<RelPath> {
+        let places = &self.file.places;
+        let named = self.file.said.mentions.iter().filter(|mention| mention.bases == [Anchor::Project]);
+        // `..` is everywhere, and a name alone is in too many folders to say anything.
+        let names =
+            |path: &[u8]| path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"." | b"..")).count();
+        let named: Vec<(&Mention, Vec<u8>, usize)> = named
+            .map(|mention| (mention, [mention.text.as_slice(), &mention.tail].concat()))
+            .map(|(mention, path)| (mention, path.clone(), names(&path)))
+            .collect();
+        let count = |folder: &RelPath, least: usize| {
+            let is_there = |(mention, path, names): &&(&Mention, Vec<u8>, usize)| {
+                // A folder to mount is made where it is missing: that says nothing either.
+                let says = *names >= least && (least < 2 || mention.weight == Weight::Sure);
+                says && !self.look(mention, folder, path).is_empty()
+            };
+            named.iter().filter(is_there).count()
+        };
+        if count(&places.own, 1) > 0 {
+            return None;
+        }
+        let folders = places.above.iter().chain(&places.roots);
+        let best = folders.map(|folder| (count(folder, 2), folder)).rev().max_by_key(|(count, _)| *count);
+        best.filter(|(count, _)| *count > 0).map(|(_, folder)| folder.clone())
     }
 
     fn settle(&self, number: usize, found: &mut Vec<Option<Found>>, votes: &HashMap<RelPath, usize>, depth: usize) {
@@ -139,6 +169,11 @@ impl Resolver<'_> {
                 [with(vec![&places.own])].into_iter().chain(page).collect()
             }
             Anchor::Page => Vec::new(),
+            Anchor::Project => {
+                let told = self.project.get_or_init(|| self.project());
+                let told = told.iter().map(|folder| vec![(base, folder.clone())]);
+                [vec![(Anchor::Own, places.own.clone())]].into_iter().chain(told).collect()
+            }
             Anchor::Root => places.roots.iter().map(|root| with(vec![root])).collect(),
             Anchor::Cwd => {
                 let near = with(places.callers.iter().chain(&places.roots).chain([&places.own]).collect());
@@ -209,7 +244,20 @@ impl Resolver<'_> {
             Some(_) if mention.weight == Weight::Sure && !is_unknown && !is_runtime && !leaves && !is_external => {
                 let is_route =
                     mention.form == Form::Page && self.file.places.is_of_site && bytes::extension(&path).is_none();
-                if is_placeholder(&path) || mention.is_pattern || self.file.places.is_sample {
+                // What is copied into an image from nobody knows where may be put there by whoever builds it.
+                let is_unplaced = mention.kind == Use::Build
+                    && mention.bases == [Anchor::Cwd]
+                    && self.file.places.callers.is_empty()
+                    && votes.is_empty();
+                // `from ..x` in a folder that is no package: whoever loads it decides what that is.
+                let is_loaded = mention.form == Form::Dotted
+                    && path.starts_with(b"..")
+                    && !self.tree.is_file(&self.file.places.own.join(b"__init__.py"));
+                if is_unplaced {
+                    Found::Runtime
+                } else if is_loaded {
+                    Found::External
+                } else if is_placeholder(&path) || mention.is_pattern || self.file.places.is_sample {
                     Found::Nothing
                 } else if is_route {
                     Found::External

@@ -251,7 +251,7 @@ impl<'a> Rewriter<'a> {
             }
             Anchor::Cwd if reading.base == self.own_before && self.is_told_from_root() => self.root_after(),
             Anchor::Cwd | Anchor::Above if reading.base == self.own_before => self.own_after.clone(),
-            Anchor::Cwd | Anchor::Above if self.path.is_within(&reading.base) => {
+            Anchor::Cwd | Anchor::Above | Anchor::Project if self.path.is_within(&reading.base) => {
                 // Of a file that left the folder above it, nobody would read anything from there any more.
                 let standing = self.world.standing(&reading.base);
                 if self.own_after.is_within(&standing) { standing } else { self.root_after() }

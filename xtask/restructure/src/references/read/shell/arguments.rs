@@ -195,7 +195,8 @@ impl Shell<'_> {
             }
             let path = draft.path();
             let is_elsewhere = bytes::is_host(&path) || path.starts_with(b"@") || bytes::contains(&path, b"://");
-            if !draft.is_joined() && is_elsewhere {
+            // `name/image:tag` is none either.
+            if !draft.is_joined() && (is_elsewhere || path.contains(&b':')) {
                 continue;
             }
             // A name alone is looked up in PATH when it is sourced.

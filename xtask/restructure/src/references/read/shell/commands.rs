@@ -3,7 +3,7 @@
 use super::super::super::Kind;
 use super::super::super::mention::Weight;
 use super::super::super::spelling::Quote;
-use super::values::Value;
+use super::values::{Draft, Value};
 use super::words::{Unit, Word};
 use super::{BlockKind, HereDoc, Reader, Shell};
 
@@ -200,6 +200,8 @@ impl Shell<'_> {
                 .literal()
                 .is_some_and(|text| text.len() == 2 && text[0] == b'-' && text[1].is_ascii_alphabetic());
             if is_question && !matches!(pair[0].literal().as_deref(), Some(b"-z" | b"-n")) {
+                let tested = self.drafts(&pair[1], &pair[1].units);
+                self.said.tested.extend(tested.iter().map(Draft::path).filter(|path| !path.is_empty()));
                 self.argument(&pair[1], Weight::Likely);
             }
         }
