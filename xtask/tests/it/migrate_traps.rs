@@ -247,3 +247,28 @@ fn a_deadlock_is_tried_again() {
     assert_eq!(bench.ask("select count(*) from a"), "1");
     drop(other);
 }
+
+#[test]
+fn an_index_is_built_for_as_long_as_it_takes() {
+    let Some(bench) = Bench::new("an_index_is_built_for_as_long_as_it_takes") else { return };
+    bench.migration("1_t", "create table t (n int);\n");
+    bench.xtask("migrate").exits(0);
+    // It stands in nobody's way while it waits for a transaction to end, so the limit for locks is not for it.
+    bench.sandbox.replace("config/services/database.yaml", "lock: 3s", "lock: 200ms");
+    let holder = bench.hold("begin;\ninsert into t values (1)");
+    bench.migration("2_n", "-- migrate: no-transaction\ncreate index concurrently t_n on t (n);\n");
+    let run = bench.sandbox.command(&["migrate"]).spawn();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
+                 and query like 'create index concurrently%' and clock_timestamp() - query_start > interval '1s'";
+    assert!(wait(Duration::from_secs(60), || bench.ask(waits) == "1"), "{}", run.stderr());
+    drop(holder);
+    run.wait().exits(0).says_nothing_of("trying again");
+    // One that somebody has left INVALID is no index, whatever `if not exists` makes of it.
+    bench.ask("update pg_index set indisvalid = false where indexrelid = 't_n'::regclass");
+    bench.migration("3_n", "-- migrate: no-transaction\ncreate index concurrently if not exists t_n on t (n);\n");
+    let run = bench.xtask("migrate").exits(1).says("3_n.sql:2:1: error: an INVALID index t_n is there already");
+    run.says("hint: drop index concurrently t_n");
+    bench.ask("drop index t_n");
+    bench.xtask("migrate").exits(0);
+    assert_eq!(bench.ask("select indisvalid from pg_index where indexrelid = 't_n'::regclass"), "t");
+}
