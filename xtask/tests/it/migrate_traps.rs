@@ -272,3 +272,24 @@ fn an_index_is_built_for_as_long_as_it_takes() {
     bench.xtask("migrate").exits(0);
     assert_eq!(bench.ask("select indisvalid from pg_index where indexrelid = 't_n'::regclass"), "t");
 }
+
+#[test]
+fn a_client_older_than_its_server_is_refused() {
+    let Some(bench) = Bench::new("a_client_older_than_its_server_is_refused") else { return };
+    let server = bench.ask("select current_setting('server_version_num')::int / 10000");
+    let older = ["15", "16", "17"].into_iter().any(|major| {
+        std::path::Path::new(&format!("/usr/lib/postgresql/{major}/bin/psql")).is_file() && major < server.as_str()
+    });
+    if !older || std::path::Path::new(&format!("/usr/lib/postgresql/{server}/bin/psql")).is_file() {
+        return;
+    }
+    // Where nothing is unpacked, the machine's own is the newest there is.
+    std::fs::remove_file(bench.sandbox.path(".ops/tools")).unwrap();
+    bench.sandbox.write("database/backups/backup-policy.md", crate::backup::POLICY);
+    bench.migration("1_t", "create table t (n int);\n");
+    for words in ["migrate", "migrate status", "db export --out x", "db backup"] {
+        let run = bench.xtask(words).exits(4).says(&format!("is PostgreSQL {server}, the newest client here"));
+        run.says(&format!("postgresql-client-{server}"));
+    }
+    assert_eq!(bench.ask("select to_regclass('t') is null"), "t");
+}
