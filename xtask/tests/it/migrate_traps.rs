@@ -125,6 +125,11 @@ fn what_is_no_migration_is_refused() {
     std::os::unix::fs::symlink("../../common.sql", &link).unwrap();
     bench.xtask("migrate").exits(0);
     assert_eq!(bench.ask("select to_regclass('two') is not null and to_regclass('outside') is null"), "t");
+    // What is applied again and again is applied as a whole.
+    let view = "database/migrations/repeatable/v.sql";
+    bench.sandbox.write(view, "-- migrate: no-transaction\ncreate or replace view v as select 1 as n;\n");
+    bench.xtask("migrate").exits(2).says("repeatable/v.sql:1:1: error: a repeatable migration runs in a transaction");
+    std::fs::remove_file(bench.sandbox.path(view)).unwrap();
     // Another name is another migration, to whoever reads the ledger.
     let path = |name: &str| bench.sandbox.path(format!("{pending}/{name}.sql"));
     std::fs::rename(path("1_one"), path("1_uno")).unwrap();
