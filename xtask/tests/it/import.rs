@@ -251,6 +251,8 @@ fn what_stands_in_the_way_of_an_import_is_named() {
     import(&bench, "").exits(3).says("pending/02_mine.sql has its version already");
     std::fs::remove_file(bench.sandbox.path("database/migrations/pending/02_mine.sql")).unwrap();
     import(&bench, "").exits(0);
+    let plain = import(&bench, "--format plain").exits(3);
+    plain.says("1_a.sql:1:1: error: it is a file of dbmate, whose parts would all be run");
     // Again is no work; an edited file is not overwritten.
     import(&bench, "--plan").exits(0);
     bench.migration("1_a", "select 'mine';\n");

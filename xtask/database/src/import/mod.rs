@@ -138,13 +138,16 @@ fn detect(folder: &Utf8Path, files: &[Utf8PathBuf]) -> Format {
     let begins = |file: &Utf8PathBuf, wanted: &str| {
         std::fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains(wanted))
     };
+    let is_of = |file: &Utf8PathBuf, tool: &str| {
+        std::fs::read(folder.join(file)).is_ok_and(|bytes| stranger(&bytes) == Some(tool))
+    };
     let is_rust =
         folder.ancestors().take(4).any(|folder| folder.join("Cargo.toml").is_file() || folder.join(".sqlx").is_dir());
     if holds(&|file| name_of(file) == "up.sql") {
         Format::Diesel
     } else if holds(&|file| flyway::parse(name_of(file)).is_some()) {
         Format::Flyway
-    } else if holds(&|file| file.extension() == Some("sql") && begins(file, "-- migrate:up")) {
+    } else if holds(&|file| file.extension() == Some("sql") && is_of(file, "dbmate")) {
         Format::Dbmate
     } else if holds(&|file| file.extension() == Some("sql") && begins(file, "-- no-transaction")) {
         Format::Sqlx
@@ -284,17 +287,18 @@ fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> 
     Ok(())
 }
 
-/// The tool whose marks a file has, when that is none of those that are known here.
+/// The tool whose marks a file has, when that is none that runs a file as a whole.
 fn stranger(bytes: &[u8]) -> Option<&'static str> {
-    const MARKS: [(&str, &str); 4] = [
-        ("-- +goose ", "goose"),
-        ("-- +migrate ", "sql-migrate"),
-        ("--liquibase formatted sql", "Liquibase"),
-        ("-- //@UNDO", "MyBatis Migrations"),
+    const MARKS: [(&str, &str); 5] = [
+        ("migrate:up", "dbmate"),
+        ("+goose ", "goose"),
+        ("+migrate ", "sql-migrate"),
+        ("liquibase formatted sql", "Liquibase"),
+        ("//@UNDO", "MyBatis Migrations"),
     ];
     let text = String::from_utf8_lossy(bytes);
-    let has = |mark: &str| text.lines().any(|line| line.trim_start().starts_with(mark));
-    MARKS.into_iter().find(|(mark, _)| has(mark)).map(|(_, tool)| tool)
+    let notes = || text.lines().filter_map(|line| line.trim_start().strip_prefix("--")).map(str::trim_start);
+    MARKS.into_iter().find(|(mark, _)| notes().any(|note| note.starts_with(mark))).map(|(_, tool)| tool)
 }
 
 impl Item {
