@@ -231,7 +231,7 @@ fn what_was_lost_is_not_begun_anew_unasked() {
 
     bench.bench.ask("drop schema ops cascade");
     bench.alpha("two");
-    bench.xtask("deploy dev").exits(3).says("the database of `dev` is empty").says("or begin anew: --yes");
+    bench.xtask("deploy dev").exits(3).says("the database of `dev` knows of no release").says("or begin anew: --yes");
     assert_eq!(bench.bench.ask("select to_regnamespace('ops') is null"), "t");
     bench.xtask("deploy dev --yes").exits(0);
     assert_eq!(bench.answer(), "two info");

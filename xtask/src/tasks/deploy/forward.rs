@@ -179,14 +179,12 @@ impl Order<'_> {
             (true, None) => "releases of it are on this machine".to_owned(),
         };
         let name = &environment.name;
-        let message = format!("the database of `{name}` is empty, and {left}: was it lost?");
+        let message = format!("the database of `{name}` knows of no release, and {left}: was it lost?");
+        let question = format!("{message} Begin anew?");
         let is_agreed = match environment.is_protected() {
-            true => prompt::confirm_by_name(
-                &format!("{message} Begin with an empty one?"),
-                name,
-                self.flags.confirm.as_deref(),
-            ),
-            false => prompt::confirm(&format!("{message} Begin with an empty one?"), self.flags.yes),
+            // Its name is given with every deployment; this one takes one word more.
+            true => prompt::confirm_by_name(&question, name, self.flags.confirm.as_deref().filter(|_| self.flags.yes)),
+            false => prompt::confirm(&question, self.flags.yes),
         };
         if matches!(is_agreed, Ok(true)) {
             return Ok(());
@@ -195,7 +193,7 @@ impl Order<'_> {
             Some(id) => format!("bring it back with `cargo xtask db restore {id} --env {name}`, or begin anew: "),
             None => "look where it is; or begin anew: ".to_owned(),
         };
-        let word = if environment.is_protected() { format!("--confirm {name}") } else { "--yes".to_owned() };
+        let word = if environment.is_protected() { format!("--confirm {name} --yes") } else { "--yes".to_owned() };
         Err(Failure::refused(message).hint(hint + &word).into())
     }
 
