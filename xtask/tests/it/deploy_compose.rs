@@ -369,6 +369,19 @@ fn a_broken_release_leaves_the_old_containers_serving() {
     let expected =
         ["verified", "failed", "rolled-back", "rolled-back", "rolled-back", "rolled-back", "failed", "refused"];
     assert_eq!(ship.states(), expected);
+    drop(taken);
+
+    // By another engine: what the first one runs is not touched, and nothing of the second one stays.
+    docker(&["stop", "--time", "1", &format!("{}-alpha-1", ship.project)]);
+    ship.alpha_is(CRASHES);
+    ship.xtask("deploy staging --engine local")
+        .exits(1)
+        .says("| the cause of it all")
+        .says("release 1 was deployed by the engine compose, which was not touched");
+    ship.alpha("here");
+    ship.xtask("deploy staging --engine local").exits(0).says("release 1 was deployed by the engine compose");
+    assert_eq!(get(port), "here info");
+    ship.xtask("deploy staging --engine local").exits(0).says("nothing to do");
 }
 
 #[test]
