@@ -21,6 +21,7 @@ from pathlib import Path
 
 import backups
 import deploys
+import restructure
 
 WORKSPACE = Path(os.environ.get("XTASK_TEST_WORKSPACE", Path(__file__).resolve().parents[2]))
 CARD_CRATES = ["xshell", "xflags", "anyhow", "serde_json", "camino", "duct"]
@@ -329,6 +330,7 @@ def main() -> int:
         database(tree)
         deploys.measure(tree, ENV, record, free_port)
         migrations(scratch, tree)
+        restructure.measure(scratch, tree, WORKSPACE / ".ops/tools", ENV, record)
     slow = sum(ratio > limit for _, ratio, limit, _ in results)
     print(f"performance: {len(results) - slow} passed, {slow} failed")
     return 1 if slow else 0

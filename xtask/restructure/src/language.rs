@@ -233,6 +233,8 @@ impl Language {
         match named {
             // Endings that mean little: the content decides where it is plain.
             None | Some(Text | Log | Ini | Jinja | Database | Program | Archive | Document) => by_content(head)
+                // `# ` begins a comment in a configuration and a heading in a document.
+                .filter(|found| !(*found == Markdown && named == Some(Ini)))
                 .or(named.filter(|named| !matches!(named, Database | Program | Archive | Document)))
                 .unwrap_or(Text),
             Some(named) => named,
