@@ -154,6 +154,12 @@ impl Plan {
         self.render.units().into_iter().filter(is_changing).collect()
     }
 
+    /// What the release does not have and is ended first.
+    pub fn leaving(&self) -> Vec<&str> {
+        let leaving = self.actions.iter().filter(|(_, action)| *action == Action::Remove);
+        leaving.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// The unpinned render of the live release, as its record has it.
     pub fn live_document(&self) -> Option<&Value> {
         self.live.as_ref().map(|live| &live.record["render"]).filter(|document| document.is_object())

@@ -79,7 +79,7 @@ pub fn run(
 ) -> Result<Report> {
     let mut check = Check { report: Report::default(), overrides };
     tree(world, &mut check);
-    engine.preflight(&plan.changing())?.into_iter().for_each(|finding| check.fact(finding));
+    engine.preflight(&plan.changing(), &plan.leaving())?.into_iter().for_each(|finding| check.fact(finding));
     if let Some(live) = plan.live.as_ref().filter(|live| live.engine == engine.name()) {
         let (then, now) = (live.record["target"].as_str().unwrap_or_default(), engine.target()?);
         if !then.is_empty() && then != now {

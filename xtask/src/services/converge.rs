@@ -67,25 +67,30 @@ pub fn plan<'a>(stack: &Stack<'a>, units: Vec<(&'a Service, Unit)>, restart: boo
 
 /// Refuses, before anything is touched, when a port that is needed belongs to somebody else (exit 3).
 pub fn check_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
-    let findings = taken_ports(stack, services);
+    let findings = taken_ports(stack, services, &[]);
     match findings.is_empty() {
         true => Ok(()),
         false => Err(Failure::with_findings(Exit::Findings, "ports are taken; nothing was touched", findings).into()),
     }
 }
 
-/// The ports of these services that belong to somebody else.
-pub fn taken_ports<'a>(stack: &Stack<'_>, services: impl IntoIterator<Item = &'a Service>) -> Vec<Finding> {
+/// The ports of these services that belong to somebody else; `leaving` end before the services begin.
+pub fn taken_ports<'a>(
+    stack: &Stack<'_>,
+    services: impl IntoIterator<Item = &'a Service>,
+    leaving: &[&str],
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for service in services {
         let port = stack.port(service);
         let Some(owner) = ports::listener(port) else { continue };
-        let ours = process::session_of(&stack.files(&service.name));
+        let own = std::iter::once(service.name.as_str()).chain(leaving.iter().copied());
         let session = owner.pid.and_then(os::process).map(|facts| facts.session);
         // One that has just begun has bound its port before it listens, and nobody can be seen on it yet; whose it is
         // shows when the service is ready.
         let is_beginning = owner.pid.is_none() && stack.state(service).pid().is_some();
-        if (ours.is_some() && ours == session) || is_beginning {
+        let is_ours = |name| session.is_some() && process::session_of(&stack.files(name)) == session;
+        if own.into_iter().any(is_ours) || is_beginning {
             continue;
         }
         let message = format!("port {port} of {} is taken by {owner}", service.name);

@@ -17,7 +17,11 @@ const DERIVED: [&str; 6] = ["node_modules", ".venv", ".pytest_cache", ".ruff_cac
 
 /// Plans, shows, asks where data is at stake, removes.
 pub fn run(workspace: &Workspace, flags: &Clean) -> Result<Exit> {
-    let targets = plan(workspace, flags.all)?;
+    let mut targets = plan(workspace, flags.all)?;
+    let others = super::services::other_stacks(workspace);
+    if !others.is_empty() {
+        targets.retain(|path| *path != workspace.tool_cache());
+    }
     if flags.plan {
         let rows: Vec<Vec<String>> = targets
             .iter()
@@ -25,11 +29,6 @@ pub fn run(workspace: &Workspace, flags: &Clean) -> Result<Exit> {
             .collect();
         ui::out(&ui::table(&[], &rows));
         return Ok(if targets.is_empty() { Exit::Done } else { Exit::Findings });
-    }
-    let others: Vec<String> = super::services::other_stacks(workspace);
-    if !others.is_empty() {
-        let message = format!("{} still run from what would be removed", others.join(", "));
-        return Err(Failure::refused(message).hint("stop them first; `clean` touches nothing but dev's").into());
     }
     let running = super::services::running_units(workspace, super::services::DEV);
     if !running.is_empty() && !flags.all {
@@ -51,6 +50,10 @@ pub fn run(workspace: &Workspace, flags: &Clean) -> Result<Exit> {
     for path in &targets {
         freed += files::size(path);
         files::remove(path)?;
+    }
+    if !others.is_empty() {
+        let tools = workspace.relative(&workspace.tool_cache()).to_owned();
+        ui::say(&format!("{tools} stays: {} run from it", others.join(", ")));
     }
     ui::step("clean").done_with(&format!("{} removed, {}", targets.len(), megabytes(freed)));
     Ok(Exit::Done)

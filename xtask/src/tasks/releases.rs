@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::services::DEV;
 use crate::deploy::artifact::short;
+use crate::deploy::pipeline;
 use crate::flags::{ReleasesList, ReleasesShow, ReleasesVerify};
 use crate::ui::{self, Exit, Failure, Finding, Style};
 use crate::workspace::{Environment, Workspace};
@@ -84,14 +85,13 @@ fn what(release: &Release) -> String {
     }
 }
 
-/// The step at which a release's run was killed: it was begun, has not ended, and nobody holds the lock.
+/// The step to which a release had come when its run was killed: it has not ended, and nobody holds the lock.
 fn is_interrupted(session: &mut Session, release: &Release) -> Result<Option<String>> {
     if release.state != State::Running || database::lock::is_taken(session, database::lock::Protects::Release)? {
         return Ok(None);
     }
     let steps = releases::steps(session, release.number)?;
-    let last = steps.iter().rfind(|entry| entry.event == "begin").map(|entry| entry.step.clone());
-    Ok(Some(last.unwrap_or_else(|| "lock".to_owned())))
+    Ok(Some(pipeline::furthest(&steps).to_owned()))
 }
 
 pub fn show(workspace: &Workspace, environment: Option<&str>, flags: &ReleasesShow) -> Result<Exit> {

@@ -178,9 +178,9 @@ fn a_restore_equals_the_moment_of_the_backup() {
     bench.fill(60_000);
     bench.ask(
         "create schema ops; create table ops.identity (only_row boolean primary key, environment text not null); \
-         insert into ops.identity values (true, 'dev'); create table ops.release (number bigint primary key, what text, outcome text); \
+         insert into ops.identity values (true, 'dev'); create table ops.release (number bigint primary key, what text, state text); \
          create table ops.release_step (id bigint generated always as identity primary key, \
-         release bigint not null references ops.release, step text); \
+         release bigint not null references ops.release, step text, event text, detail text); \
          create table ops.release_key (only_row boolean primary key, key text); \
          insert into ops.release values (1, 'of the backup'); insert into ops.release_step (release, step) values (1, 'a'); \
          alter database current_database_name set search_path to app, public"

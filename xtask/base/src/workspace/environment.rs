@@ -104,6 +104,14 @@ impl Environment {
 
     /// The same for checks: what could be read, and every finding. An unknown name is exit 2.
     pub fn read(workspace: &Workspace, name: &str) -> Result<(Environment, Vec<Finding>)> {
+        let (environment, mut findings) = Environment::read_text(workspace, name)?;
+        findings.extend(environment.settings.iter().filter_map(|setting| check(name, setting)));
+        findings.extend(environment.settings.iter().filter_map(|setting| check_meaning(workspace, name, setting)));
+        Ok((environment, findings))
+    }
+
+    /// What the files say; the values themselves are not looked at yet.
+    fn read_text(workspace: &Workspace, name: &str) -> Result<(Environment, Vec<Finding>)> {
         workspace.check_environment_name(name)?;
         let values_path = workspace.environment_values(name);
         let text = files::read(&values_path).map_err(|error| Failure::usage(format!("{error:#}")))?.unwrap_or_default();
@@ -144,8 +152,6 @@ impl Environment {
         }
         let environment = Environment { name: name.to_owned(), is_rehearsal: false, settings };
         environment.teach_redaction();
-        findings.extend(environment.settings.iter().filter_map(|setting| check(name, setting)));
-        findings.extend(environment.settings.iter().filter_map(|setting| check_meaning(workspace, name, setting)));
         Ok((environment, findings))
     }
 
@@ -170,7 +176,7 @@ impl Environment {
     /// The shape of an environment for a rehearsal: its own values where they are no secrets, a generated one of the same
     /// type for every secret and for what has none, and `changes` on top.
     pub fn for_rehearsal(workspace: &Workspace, name: &str, changes: &[(String, String)]) -> Result<Environment> {
-        let (mut environment, findings) = Environment::read(workspace, name)?;
+        let (mut environment, findings) = Environment::read_text(workspace, name)?;
         // What is wrong with values that are not taken is no matter; what cannot be read is.
         let unreadable: Vec<Finding> =
             findings.into_iter().filter(|finding| finding.severity == Severity::Error && is_syntax(finding)).collect();

@@ -81,15 +81,20 @@ pub fn list(session: &mut Session, count: u32) -> Result<Vec<Release>> {
     Ok(session.query(&query)?.iter().filter_map(release).collect())
 }
 
-/// The backups that were made for the newest releases, by their ids.
+/// The backups that were made for the newest releases that were verified, and for the newest others, by their ids.
 pub fn backups(session: &mut Session, count: u32) -> Result<Vec<String>> {
     if !is_there(session)? {
         return Ok(Vec::new());
     }
-    let query = format!("select outcome from ops.release order by number desc limit {count}");
-    let outcome = |row: &Value| serde_json::from_str::<Value>(row["outcome"].as_str()?).ok();
+    let some =
+        |which: &str| format!("(select number from ops.release where {which} order by number desc limit {count})");
+    let query = format!(
+        "select detail from ops.release_step where step = 'backup' and event = 'note' and release in ({} union all {})",
+        some("state = 'verified'"),
+        some("state <> 'verified'"),
+    );
     let all = session.query(&query)?;
-    Ok(all.iter().filter_map(|row| outcome(row)?["backup"].as_str().map(str::to_owned)).collect())
+    Ok(all.iter().filter_map(|row| row["detail"].as_str().map(str::to_owned)).collect())
 }
 
 /// One release by its number.

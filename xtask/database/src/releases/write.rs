@@ -14,7 +14,12 @@ use base::ui::Failure;
 pub fn prepare(session: &mut Session) -> Result<()> {
     let mut all = vec!["begin", "set local client_min_messages = warning"];
     all.extend(TABLES.split_inclusive(";\n").filter(|statement| !statement.trim().is_empty()));
+    // Of a version before this one.
     all.push("alter table ops.release_key add column if not exists head text");
+    all.push(
+        "update ops.release_key set head = (select chain_sha256 from ops.release_step order by id desc limit 1) \
+         where head is null",
+    );
     // Two random UUIDs are 244 bits of the server's strong randomness.
     all.push(
         "insert into ops.release_key (key) select encode(sha256(convert_to(concat(gen_random_uuid(), gen_random_uuid()), \

@@ -123,10 +123,10 @@ impl Engine for Local<'_> {
         Ok(())
     }
 
-    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>> {
+    fn preflight(&self, changing: &[Unit], leaving: &[&str]) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let changed: Vec<&Service> = changing.iter().filter_map(|unit| self.world.services.get(&unit.name)).collect();
-        findings.extend(converge::taken_ports(&self.stack(), changed.iter().copied()));
+        findings.extend(converge::taken_ports(&self.stack(), changed.iter().copied(), leaving));
         for tool in TOOLS.iter() {
             let is_used = match tool.program {
                 "node" | "npm" => changed.iter().any(|service| service.uses(Language::Node)),

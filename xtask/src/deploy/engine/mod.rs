@@ -217,8 +217,9 @@ pub trait Engine: Sync {
     fn target(&self) -> Result<String>;
     /// Reads what takes a while, so that it can be done beside other things.
     fn warm(&self) -> Result<()>;
-    /// Everything that would stop a deployment; nothing is touched. `changing` are the units that will be started.
-    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>>;
+    /// Everything that would stop a deployment; nothing is touched. `changing` are the units that will be started, `leaving`
+    /// what is ended before that.
+    fn preflight(&self, changing: &[Unit], leaving: &[&str]) -> Result<Vec<Finding>>;
     /// How the artifact is to run with these values, whose hashes are given.
     fn render(&self, artifact: &Artifact, values: &Values, hashes: &BTreeMap<String, String>) -> Result<Render>;
     /// Makes what the named services need and is not there yet; what pins each. With a render also all that it runs beside

@@ -34,26 +34,21 @@ impl Run<'_> {
         }
         match self.restore_before(plan) {
             Ok(Restored::Release(number)) => {
-                self.close(State::RolledBack)?;
-                self.tell_failure(plan, State::RolledBack);
                 let message = format!("release {} failed; release {number} runs again", self.number);
-                Err(Failure::new(Exit::RolledBack, message).hint(self.look_hint(plan)).into())
+                let hint = self.look_hint(plan);
+                Err(self.went_back(plan, State::RolledBack, Failure::new(Exit::RolledBack, message).hint(hint)))
             }
             Ok(Restored::Sources) => {
-                self.close(State::RolledBack)?;
-                self.tell_failure(plan, State::RolledBack);
                 let message = format!("release {} failed; the services run from their sources again", self.number);
-                Err(Failure::new(Exit::RolledBack, message).hint(self.look_hint(plan)).into())
+                let hint = self.look_hint(plan);
+                Err(self.went_back(plan, State::RolledBack, Failure::new(Exit::RolledBack, message).hint(hint)))
             }
             Ok(Restored::Nothing) => {
-                self.close(State::Failed)?;
-                self.tell_failure(plan, State::Failed);
                 let message = format!("release {} failed and was stopped; there is none before it", self.number);
-                Err(Failure::failed(message).hint(self.look_hint(plan)).into())
+                let hint = self.look_hint(plan);
+                Err(self.went_back(plan, State::Failed, Failure::failed(message).hint(hint)))
             }
             Ok(Restored::Elsewhere(number, engine)) => {
-                self.close(State::Failed)?;
-                self.tell_failure(plan, State::Failed);
                 let message = format!(
                     "release {} failed and was stopped; release {number} was deployed by the engine {engine}, which was not \
                      touched",
@@ -63,12 +58,27 @@ impl Run<'_> {
                     "see how that one is: `cargo xtask health --env {0}`; bring it back: `cargo xtask rollback {0} --to {number}`",
                     plan.environment
                 );
-                Err(Failure::failed(message).hint(hint).into())
+                Err(self.went_back(plan, State::Failed, Failure::failed(message).hint(hint)))
             }
             Err(second) => {
                 exit::report(&second);
                 let why = format!("it could not be rolled back: {}", redact::mask(&format!("{second:#}")));
                 Err(self.stuck(plan, &why, Some(&second)))
+            }
+        }
+    }
+
+    /// The last word on a release that failed, once what ran before it runs again.
+    fn went_back(&mut self, plan: &Plan, state: State, failure: Failure) -> anyhow::Error {
+        let closed = self.close(state);
+        facts::note(self.world, self.number, state, &self.artifact);
+        self.tell_failure(plan, state);
+        match closed {
+            Ok(()) => failure.into(),
+            Err(error) => {
+                let what = format!("{failure}; this could not be recorded, so the ledger shows the release as running");
+                let hint = format!("when the database is back: `cargo xtask rollback {}`", plan.environment);
+                error.context(Failure::new(Exit::Stuck, what).hint(hint))
             }
         }
     }

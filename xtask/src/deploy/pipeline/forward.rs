@@ -95,7 +95,10 @@ impl Run<'_> {
             let id = self
                 .step(BACKUP, |run, step| {
                     let kept = releases::backups(&mut run.session, retention::KEEP)?;
-                    backup::before_deploy(run.world.workspace, run.world.environment, &run.target, &kept, step)
+                    let id =
+                        backup::before_deploy(run.world.workspace, run.world.environment, &run.target, &kept, step)?;
+                    run.note(BACKUP, "note", &id)?;
+                    Ok(id)
                 })
                 .map_err(stop(State::Failed))?;
             self.outcome.insert("backup".to_owned(), json!(id));
@@ -199,7 +202,10 @@ impl Run<'_> {
         self.outcome.insert("message".to_owned(), json!(redact::mask(&format!("{error:#}"))));
         let (number, environment) = (self.number, &plan.environment);
         if !self.secure() {
-            let what = format!("release {number} stopped before anything was rolled out");
+            let what = match self.is_half_done {
+                true => format!("release {number} was not resumed, and may still be half rolled out"),
+                false => format!("release {number} stopped before anything was rolled out"),
+            };
             let hint = format!("when the database is back: `cargo xtask deploy {environment} --resume`");
             return Err(error.context(Failure::cannot_tell(what).hint(hint)));
         }

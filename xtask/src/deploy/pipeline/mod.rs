@@ -20,7 +20,7 @@ use crate::ui::{self, Exit, Failure, Step, redact};
 use database::Target;
 use database::ledger;
 use database::lock::{self, Protects};
-use database::releases::{self, Release, State};
+use database::releases::{self, Entry, Release, State};
 use database::session::{self, Session};
 
 /// The steps, by the names that the journal has.
@@ -36,6 +36,18 @@ pub const GATE: &str = "gate";
 pub const RECORD: &str = "record";
 /// Brings back what ran before, after a step from the rollout on has failed.
 pub const ROLLBACK: &str = "rollback";
+
+/// How far the runs of a release have come, by its journal: a later run that was refused early has taken nothing back.
+pub fn furthest(entries: &[Entry]) -> &'static str {
+    let order = [ROLLBACK, RECORD, GATE, ROLLOUT, MIGRATE, BACKUP, HOOKS, SHOW, BUILD, PREFLIGHT];
+    let is_begun = |step: &&str| entries.iter().any(|entry| entry.event == "begin" && entry.step == **step);
+    order.into_iter().find(|step| is_begun(step)).unwrap_or(LOCK)
+}
+
+/// True when something of a release may run, or something else be stopped for it, once it has come to this step.
+pub fn is_rolling(step: &str) -> bool {
+    [ROLLOUT, GATE, RECORD, ROLLBACK].contains(&step)
+}
 
 /// One run that holds the environment's lock.
 pub struct Run<'a> {
@@ -148,7 +160,16 @@ impl Run<'_> {
             let mut session = Session::open_within(&target, &ledger::purpose("deploy"), PATIENCE)?;
             keep_open(&mut session)?;
             lock::take(&mut session, Protects::Release, Duration::ZERO)?;
-            releases::note(&mut session, self.number, LOCK, "note", "taken again: the session was lost")?;
+            match releases::note(&mut session, self.number, LOCK, "note", "taken again: the session was lost") {
+                // It may be closed already, when only the answer to that was lost; whoever writes next finds out.
+                Err(error) if releases::is_lost(&error) => {
+                    let latest = releases::look(&mut session)?.latest;
+                    if latest.is_none_or(|latest| latest.number != self.number) {
+                        return Err(error);
+                    }
+                }
+                other => other?,
+            }
             Ok((target, session))
         };
         match again() {

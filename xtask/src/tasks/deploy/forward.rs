@@ -221,6 +221,7 @@ impl Order<'_> {
             "render": plan.render.document,
             "values": plan.values,
             "seeds": plan.seeds,
+            "found_running": plan.found_running,
             "target": self.engine.target()?,
             "dirty": git::dirty(root).is_none_or(|changes| !changes.is_empty()),
             "overrides": self.overrides.to_json(),
@@ -306,9 +307,15 @@ impl Order<'_> {
         let release = &interrupted.release;
         ui::say(&interrupted.describe());
         let is_going_back = interrupted.check_same(plan, &self.flags.env)?;
+        // As it was before the first run of this release: what runs by now may be of that run.
+        let found_running = release.record["found_running"].as_bool().unwrap_or(plan.found_running);
+        let plan = &Plan { found_running, ..plan.clone() };
         let hold = if is_going_back { Some(self.engine.hold()?) } else { None };
         let mut run = self.run(session, release.number, plan, hold);
         run.is_half_done = interrupted.has_rolled_out();
+        if let Some(id) = &interrupted.backup {
+            run.outcome.insert("backup".to_owned(), json!(id));
+        }
         let by = format!("resumed with {}", self.overrides.to_json());
         releases::note(&mut run.session, release.number, pipeline::LOCK, "note", &by)?;
         if is_going_back {
@@ -412,13 +419,8 @@ fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Enviro
         if environment::make_values_file(workspace, name)? {
             ui::step(workspace.relative(&file).as_str()).done_with("made, with generated keys");
         }
-    } else if !file.is_file() {
-        let failure = Failure::usage(format!(
-            "`{name}` is protected and has no values: {} is missing",
-            workspace.relative(&file)
-        ));
-        return Err(failure.hint(format!("make it and fill it in: `cargo xtask config init --env {name}`")).into());
     }
+    // A protected one is never made here; variables of this process may stand in the place of its file.
     Ok(Some(Environment::load(workspace, name)?))
 }
 

@@ -17,8 +17,10 @@ pub struct Interrupted {
     pub release: Release,
     /// Steps that it had done.
     pub done: BTreeSet<String>,
-    /// The step that was begun last.
-    step: String,
+    /// The step to which it had come.
+    step: &'static str,
+    /// The backup that was made for it.
+    pub backup: Option<String>,
 }
 
 impl Interrupted {
@@ -26,19 +28,21 @@ impl Interrupted {
         let entries = releases::steps(session, release.number)?;
         let ended = |event: &str| matches!(event, "done" | "same");
         let done = entries.iter().filter(|entry| ended(&entry.event)).map(|entry| entry.step.clone()).collect();
-        let known = entries.iter().rfind(|entry| entry.event == "begin").map(|entry| entry.step.clone());
-        let step = known.unwrap_or_else(|| pipeline::LOCK.to_owned());
-        Ok(Interrupted { release: release.clone(), done, step })
-    }
-    /// Nothing that runs was changed yet.
-    fn is_harmless(&self) -> bool {
-        let harmless =
-            [pipeline::LOCK, pipeline::PREFLIGHT, pipeline::BUILD, pipeline::SHOW, pipeline::HOOKS, pipeline::BACKUP];
-        harmless.contains(&self.step.as_str())
+        let backup = entries.iter().rfind(|entry| entry.step == pipeline::BACKUP && entry.event == "note");
+        Ok(Interrupted {
+            release: release.clone(),
+            done,
+            step: pipeline::furthest(&entries),
+            backup: backup.map(|entry| entry.detail.clone()),
+        })
     }
     /// What runs may be half of it.
     pub fn has_rolled_out(&self) -> bool {
-        !self.is_harmless() && self.step != pipeline::MIGRATE
+        pipeline::is_rolling(self.step)
+    }
+    /// Nothing of the environment was changed yet.
+    fn is_harmless(&self) -> bool {
+        !self.has_rolled_out() && self.step != pipeline::MIGRATE
     }
     pub fn describe(&self) -> String {
         let by = &self.release;
@@ -67,7 +71,7 @@ impl Interrupted {
                 return Err(Failure::refused("declined; nothing was touched").hint(hint).into());
             }
         }
-        let outcome = json!({"message": format!("interrupted at {}", self.step)});
+        let outcome = json!({"message": format!("interrupted at {}", self.step), "backup": self.backup});
         releases::close(session, self.release.number, State::Interrupted, &outcome)
     }
 
@@ -87,6 +91,7 @@ impl Interrupted {
             ("the sources", release.artifact != plan.artifact.id),
             ("the configuration", then["render"] != plan.render.document),
             ("values of the environment", then["values"] != json!(plan.values)),
+            ("the reference data", then["seeds"] != json!(plan.seeds)),
             ("the engine", release.engine != plan.engine),
         ];
         let changed: Vec<&str> = differences.iter().filter(|(_, differs)| *differs).map(|(what, _)| *what).collect();

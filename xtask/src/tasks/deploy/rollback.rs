@@ -45,6 +45,10 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
     if !flags.plan {
         lock::take(&mut session, Protects::Release, seconds(flags.lock_wait))?;
         pipeline::keep_open(&mut session)?;
+        let known = releases::look(&mut session)?;
+        if !known.is_ready && known.latest.is_some() {
+            releases::prepare(&mut session)?;
+        }
     }
     let waited = started.elapsed();
     let looked = releases::look(&mut session)?;
@@ -139,8 +143,7 @@ fn choose(session: &mut Session, looked: &releases::Look, flags: &Rollback) -> R
             },
         );
     }
-    let broken = looked.latest.as_ref().filter(|latest| matches!(latest.state, State::Running | State::Stuck));
-    if let Some(broken) = broken {
+    if let Some(broken) = broken(session, &all)? {
         // A way back that did not end is begun again to where it went.
         let meant = broken.restores.and_then(|number| verified.iter().find(|release| release.content() == number));
         return Ok(meant.map_or(live, |release| *release).clone());
@@ -150,6 +153,24 @@ fn choose(session: &mut Session, looked: &releases::Look, flags: &Rollback) -> R
         let message = format!("release {} is the first of `{}`: there is none before it", live.content(), flags.env);
         Failure::refused(message).hint(format!("bring that one back with --to {}", live.number)).into()
     })
+}
+
+/// The newest release that may be half rolled out, or half taken back; None when the live one is what was left.
+fn broken<'a>(session: &mut Session, all: &'a [Release]) -> Result<Option<&'a Release>> {
+    for release in all {
+        match release.state {
+            State::Verified | State::RolledBack => return Ok(None),
+            State::Stuck | State::Running => return Ok(Some(release)),
+            State::Interrupted
+                if pipeline::is_rolling(pipeline::furthest(&releases::steps(session, release.number)?)) =>
+            {
+                return Ok(Some(release));
+            }
+            // Nothing was rolled out, or it was stopped again.
+            State::Interrupted | State::Refused | State::Declined | State::Failed => {}
+        }
+    }
+    Ok(None)
 }
 
 /// Refuses, before anything is touched, what could not work.

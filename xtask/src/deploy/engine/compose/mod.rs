@@ -248,7 +248,7 @@ impl Engine for Compose<'_> {
         self.files().map(drop)
     }
 
-    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>> {
+    fn preflight(&self, changing: &[Unit], leaving: &[&str]) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         docker::compose_version()?;
         for service in changing.iter().filter_map(|unit| self.world.services.get(&unit.name)) {
@@ -263,8 +263,10 @@ impl Engine for Compose<'_> {
         let files = self.files()?;
         for unit in changing {
             for (host, port) in document::published(&files["services"][&unit.name]) {
-                // One of ours that holds it makes room before its successor begins.
-                let ours = containers.iter().any(|container| container.publishes(port));
+                let makes_room = |container: &Container| {
+                    container.service == unit.name || leaving.contains(&container.service.as_str())
+                };
+                let ours = containers.iter().any(|container| makes_room(container) && container.publishes(port));
                 if let Some(owner) = ports::listener(port).filter(|_| !ours) {
                     let message =
                         format!("port {port} of {host}, where {} is published, is taken by {owner}", unit.name);
