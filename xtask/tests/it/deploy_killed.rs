@@ -128,6 +128,35 @@ fn a_rollback_by_hand_that_is_killed_goes_where_it_went() {
     assert_eq!(bench.states(), ["verified", "verified", "verified", "interrupted", "verified", "verified"]);
 }
 
+#[test]
+fn a_resume_that_is_refused_takes_nothing_back() {
+    let Some(bench) = Deployment::small("a_resume_that_is_refused_takes_nothing_back") else { return };
+    bench.alpha("zero");
+    bench.xtask("deploy dev").exits(0);
+    bench.alpha_is(&slow("one"));
+    bench.xtask("deploy dev").exits(0);
+    bench.alpha("two");
+    let mut run = bench.sandbox().command(&["deploy", "dev"]).spawn();
+    assert!(bench.wait_for_step(&mut run, "rollout"), "{}", run.stderr());
+    run.kill();
+    bench.sandbox().write("services/alpha/notes.txt", "not committed");
+    bench.sandbox().git(&["add", "-A"]);
+    bench.sandbox().git(&["commit", "-q", "-m", "notes"]);
+    bench.xtask("deploy dev --resume").exits(3).says("cannot be resumed: the sources");
+    bench.sandbox().git(&["reset", "-q", "--hard", "HEAD~1"]);
+    bench.sandbox().write("docs/notes.txt", "not committed");
+    bench.xtask("deploy dev --resume").exits(3).says("may still be half rolled out");
+    bench.xtask("releases").exits(0).prints("interrupted at rollout");
+    std::fs::remove_file(bench.sandbox().path("docs/notes.txt")).unwrap();
+    bench.xtask("deploy dev").exits(3).says("was interrupted at `rollout`").says("--resume");
+    // Given up for one that is refused: the way back is still to what is live.
+    bench.sandbox().write("docs/notes.txt", "not committed");
+    bench.xtask("deploy dev --yes").exits(3).says("the tree is not what is committed");
+    bench.xtask("rollback dev").exits(0).says("release 2 runs again");
+    assert_eq!(bench.answer(), "one info");
+    assert_eq!(bench.states(), ["verified", "verified", "interrupted", "refused", "verified"]);
+}
+
 /// A service that takes a while to end.
 fn slow(text: &str) -> String {
     TELLING.replace("TEXT", text).replace(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Before, GATE, RECORD, ROLLBACK, ROLLOUT, Run, refused, schema_of};
 use crate::deploy::engine::{self, Applied, Render};
@@ -114,7 +114,7 @@ impl Run<'_> {
         }
         let live = own.context("there is no release to bring back")?;
         let evidence = self.step(ROLLBACK, |run, step| {
-            let render = run.restore(ROLLBACK, &live, step)?;
+            let (render, _) = run.restore(ROLLBACK, &live, step)?;
             let gate = Gate { soak: Duration::ZERO, is_sabotaged: false, ..run.gate };
             gate::hold(run.engine, &render.units(), &gate, step)
         })?;
@@ -122,8 +122,9 @@ impl Run<'_> {
         Ok(Restored::Release(live.content()))
     }
 
-    /// Applies the record of a release again, and observes that what runs is what was meant.
-    fn restore(&mut self, name: &str, release: &Release, step: &Step) -> Result<Render> {
+    /// Applies the record of a release again, and observes that what runs is what was meant. Says whether anything was
+    /// changed for it.
+    fn restore(&mut self, name: &str, release: &Release, step: &Step) -> Result<(Render, bool)> {
         let objections = self.objections(release)?;
         if !objections.is_empty() && !self.overrides.dangerous_schema {
             return Err(refused(release, &objections));
@@ -132,9 +133,9 @@ impl Run<'_> {
         let (render, values) =
             engine::read_release(&folder).with_context(|| format!("release {} cannot come back", release.content()))?;
         let applied = Applied { folder: &folder, render: &render, values: &values };
-        self.converge(name, &applied, Before::Itself, step)?;
+        let has_changed = self.converge(name, &applied, Before::Itself, step)?;
         self.engine.settle(Some((release.content(), &applied)))?;
-        Ok(render)
+        Ok((render, has_changed))
     }
 
     /// Why a release cannot come back on the schema as it is now.
@@ -170,8 +171,20 @@ impl Run<'_> {
         facts::note(self.world, self.number, State::Running, &self.artifact);
         let mut gate = self.gate;
         gate.is_sabotaged = false;
-        let result = self.step(ROLLOUT, |run, step| run.restore(ROLLOUT, release, step)).and_then(|render| {
-            let evidence = self.step(GATE, |run, step| gate::hold(run.engine, &render.units(), &gate, step))?;
+        let attempt = |run: &mut Self| -> Result<(bool, Result<Value>)> {
+            let (render, has_changed) = run.step(ROLLOUT, |run, step| run.restore(ROLLOUT, release, step))?;
+            let held = run.step(GATE, |run, step| gate::hold(run.engine, &render.units(), &gate, step));
+            Ok((has_changed, held))
+        };
+        let result = attempt(&mut self).and_then(|(has_changed, held)| match held {
+            // What ran all the while may have been told to end by a run that was killed, and ended only now.
+            Err(error) if !has_changed => {
+                exit::report(&error);
+                attempt(&mut self)?.1
+            }
+            held => held,
+        });
+        let result = result.and_then(|evidence| {
             self.outcome.insert("gate".to_owned(), evidence);
             self.step(RECORD, |run, _| run.note_schema())?;
             self.close(State::Verified)

@@ -156,7 +156,7 @@ impl Run<'_> {
     /// Rolls out, holds to the gate, records.
     fn roll_out(&mut self, plan: &Plan, applied: &Applied<'_>) -> Result<()> {
         let live = plan.live_document().map(|document| Render { document: document.clone() });
-        self.step(ROLLOUT, |run, step| run.converge(ROLLOUT, applied, Before::Live(live.as_ref()), step))?;
+        self.step(ROLLOUT, |run, step| run.converge(ROLLOUT, applied, Before::Live(live.as_ref()), step).map(drop))?;
         let gate = self.gate;
         let evidence = self.step(GATE, |run, step| gate::hold(run.engine, &applied.render.units(), &gate, step))?;
         self.outcome.insert("gate".to_owned(), evidence);

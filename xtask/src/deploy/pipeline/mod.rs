@@ -91,8 +91,8 @@ impl Run<'_> {
     }
 
     /// Brings what runs to what a release says, in the order of dependency; the lock is proved before each effect. `live`
-    /// is what it takes the place of.
-    fn converge(&mut self, name: &str, applied: &Applied<'_>, live: Before<'_>, step: &Step) -> Result<()> {
+    /// is what it takes the place of. Says whether anything was changed.
+    fn converge(&mut self, name: &str, applied: &Applied<'_>, live: Before<'_>, step: &Step) -> Result<bool> {
         let running = self.engine.observe()?;
         let deviates = |running: &Running| self.engine.deviates(applied.render, running);
         let (live, is_restoring) = match live {
@@ -120,7 +120,7 @@ impl Run<'_> {
         let running = self.engine.observe()?;
         match running.iter().find_map(|running| self.engine.deviates(applied.render, running)) {
             Some(deviation) => Err(Failure::failed(deviation).into()),
-            None => Ok(()),
+            None => Ok(actions.iter().any(|(_, action)| *action != Action::Keep)),
         }
     }
 
