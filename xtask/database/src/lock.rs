@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::session::Session;
+use super::session::{Session, literal};
 use base::tools::{hash, os};
 use base::ui::{self, Failure};
 
@@ -80,6 +80,23 @@ pub fn proof(what: Protects) -> String {
 /// The same as a part of a statement, `held as …`; with it `from held where yes = 1`.
 pub fn held(what: Protects) -> String {
     format!("held as materialized ({})", proof(what))
+}
+
+/// The number of the lock that says that the maker of a database beside others is alive: it takes it before it makes the
+/// database, and has it until the database is gone or has got another name. Every run that might remove such a database
+/// asks for it in the same database of the server.
+fn of_maker(name: &str) -> String {
+    format!("hashtextextended({}, 0)", literal(&format!("xtask:database:{name}")))
+}
+
+/// Takes the lock of a database's maker; false when somebody else has it. The session that has it already takes it again.
+pub fn take_as_maker(session: &mut Session, name: &str) -> Result<bool> {
+    Ok(session.value(&format!("select pg_catalog.pg_try_advisory_lock({})", of_maker(name)))? == "t")
+}
+
+pub fn give_back_as_maker(session: &mut Session, name: &str) -> Result<()> {
+    session.value(&format!("select pg_catalog.pg_advisory_unlock({})", of_maker(name)))?;
+    Ok(())
 }
 
 /// True when anybody holds it right now.

@@ -3,8 +3,10 @@
 
 use anyhow::{Context, Result};
 
-use super::Target;
+use super::backup::scratch::maintenance;
+use super::cluster::Cluster;
 use super::session::Session;
+use super::{Target, lock};
 use base::tools::files::{self, Lock};
 use base::tools::os;
 use base::ui::{Failure, Step};
@@ -18,6 +20,8 @@ type Own = (Workspace, String, Lock);
 pub struct Scratch {
     pub target: Target,
     server: Target,
+    /// Holds the lock by which other runs know that this one is alive.
+    _maker: Session,
     /// The stack of a server of its own.
     own: Option<Own>,
 }
@@ -48,9 +52,12 @@ impl Scratch {
 
     fn on(server: Target, own: Option<Own>, template: Option<&str>) -> Result<Scratch> {
         let cluster = server.cluster().context("a scratch database needs a server that runs here")?;
-        sweep(&server)?;
-        let name = format!("{PREFIX}{}_{}", std::process::id(), os::random_hex(3)?);
-        let scratch = Scratch { target: server.with_database(&name), server: server.clone(), own };
+        let mut maker = maintenance(&server, "scratch")?;
+        sweep(&mut maker, cluster)?;
+        let name = format!("{PREFIX}{}", os::random_hex(5)?);
+        // From before it is there: a sweep would take it for a killed run's.
+        lock::take_as_maker(&mut maker, &name)?;
+        let scratch = Scratch { target: server.with_database(&name), server: server.clone(), _maker: maker, own };
         match template {
             None => cluster.create_database(&name, None)?,
             Some(template) => {
@@ -90,7 +97,7 @@ fn server(workspace: &Workspace, step: &Step) -> Result<(Target, Option<Own>)> {
         }
     }
     let environment = Environment::for_test(workspace, "dev")?;
-    let stack = format!("test-{}", os::random_hex(4)?);
+    let stack = format!("{}{}", base::workspace::TEST, os::random_hex(4)?);
     let lock = Lock::take(&workspace.lock_file(&stack), "this run", std::time::Duration::ZERO)?;
     let target = Target::for_test(workspace, &environment, &stack)?;
     target.ensure_running(step)?;
@@ -124,14 +131,13 @@ fn is_pinned(target: &Target) -> bool {
 }
 
 /// Drops the scratch databases of runs that are gone.
-fn sweep(server: &Target) -> Result<()> {
-    let Some(cluster) = server.cluster() else { return Ok(()) };
-    let mut session = Session::open(&server.with_database("postgres"), "xtask scratch")?;
-    let names = session.value(&format!("select datname from pg_catalog.pg_database where datname like '{PREFIX}%'"))?;
+fn sweep(maker: &mut Session, cluster: &Cluster) -> Result<()> {
+    let names =
+        maker.value(&format!("select datname from pg_catalog.pg_database where starts_with(datname, '{PREFIX}')"))?;
     for name in names.lines() {
-        let pid = name.trim_start_matches(PREFIX).split('_').next().and_then(|pid| pid.parse().ok());
-        if pid.is_none_or(|pid| os::process(pid).is_none_or(|it| it.is_zombie)) {
+        if lock::take_as_maker(maker, name)? {
             cluster.drop_database(name)?;
+            lock::give_back_as_maker(maker, name)?;
         }
     }
     Ok(())

@@ -19,6 +19,35 @@ pub fn files(workspace: &Workspace, environment: &str) -> Vec<Utf8PathBuf> {
     files.filter(|path| path.extension() == Some("sql")).collect()
 }
 
+/// SHA-256 over the seeds of an environment.
+pub fn hash(workspace: &Workspace, environment: &str) -> Result<String> {
+    let mut text = String::new();
+    for file in files(workspace, environment) {
+        text.push_str(&format!("{}  {}\n", hash::sha256_file(&file)?, file.file_name().unwrap_or_default()));
+    }
+    Ok(hash::sha256(text))
+}
+
+/// The keys of the environment whose SHA-256 its seeds load.
+pub fn keys(workspace: &Workspace, environment: &str) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for path in files(workspace, environment) {
+        let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+        for (_, order) in orders(&text) {
+            if let ["sha256", key] = order.split_whitespace().collect::<Vec<_>>()[..] {
+                keys.push(key.to_owned());
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// What the head of a seed asks for, with the index of its line.
+fn orders(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let head = text.lines().enumerate().take_while(|(_, line)| line.starts_with("--") || line.trim().is_empty());
+    head.filter_map(|(index, line)| Some((index, line.strip_prefix("-- seed:")?)))
+}
+
 /// Loads every seed of an environment; the files that were loaded.
 pub fn load(session: &mut Session, workspace: &Workspace, environment: &Environment) -> Result<Vec<Utf8PathBuf>> {
     Ok(load_counting(session, workspace, environment)?.0)
@@ -59,10 +88,7 @@ fn load_one(session: &mut Session, path: &Utf8Path, file: &Utf8Path, environment
         refuse(Finding::error(error.message).at(at(error.place.line, error.place.column)))
     };
     let text = canonical(&bytes).map_err(syntax)?;
-    for (index, line) in
-        text.lines().enumerate().take_while(|(_, line)| line.starts_with("--") || line.trim().is_empty())
-    {
-        let Some(order) = line.strip_prefix("-- seed:") else { continue };
+    for (index, order) in orders(&text) {
         let key = match order.split_whitespace().collect::<Vec<_>>()[..] {
             ["sha256", key] => key,
             _ => return Err(refuse(Finding::error("expected `-- seed: sha256 KEY`").at(at(index + 1, 1)))),

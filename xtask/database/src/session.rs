@@ -238,7 +238,7 @@ impl Session {
     /// A statement and the marks behind it.
     fn put(&mut self, text: &mut String, input: &Input<'_>) {
         match input {
-            Input::Statement(statement) => text.push_str(&closed(statement)),
+            Input::Statement(statement) => text.push_str(&sent(statement)),
             Input::Copy { statement, data } => {
                 text.push_str(COPY_BEGINS);
                 text.push_str(&closed(statement));
@@ -315,11 +315,7 @@ impl Session {
             let words: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
             return Err(lost(&words.join("; ")));
         };
-        // Verbose: `ERROR:  22P02: invalid input …`.
-        let first = lines[at].trim_start_matches("ERROR:  ");
-        let (sqlstate, message) = first.split_once(": ").unwrap_or(("", first));
-        let mut terse = vec![format!("ERROR:  {message}")];
-        answer.error = Some(Box::new(sql_error(&mut terse, &lines[at + 1..], sqlstate)));
+        answer.error = Some(Box::new(sql_error(&mut lines[at..].to_vec(), &[], "")));
         Ok(answer)
     }
 
@@ -333,7 +329,25 @@ impl Session {
 fn lost(words: &str) -> anyhow::Error {
     let words = words.trim_start_matches("psql: ").trim_start_matches("error: ");
     let words = if words.is_empty() { "psql ended" } else { words };
-    Failure::cannot_tell(format!("the connection to the database failed: {words}")).into()
+    let failure = Failure::cannot_tell("the connection to the database failed");
+    anyhow::Error::new(ConnectionLost(words.to_owned())).context(failure)
+}
+
+/// psql ended before it had answered; its last words.
+#[derive(Debug)]
+struct ConnectionLost(String);
+
+impl std::fmt::Display for ConnectionLost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConnectionLost {}
+
+/// True for the error of a session that is gone, whatever it was to do.
+pub fn is_lost(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<ConnectionLost>())
 }
 
 impl Drop for Session {
@@ -352,6 +366,21 @@ impl Drop for Session {
 fn closed(statement: &str) -> String {
     let text = lexer::for_psql(statement.trim_end());
     if text.ends_with(';') { format!("{text}\n") } else { format!("{text}\n;\n") }
+}
+
+/// The same, with what psql must be told of a COPY TO: one that fails behind its first row leaves `ERROR` alone in some
+/// versions (15), and says its SQLSTATE in none, but verbosely.
+fn sent(statement: &str) -> String {
+    let mut words = lexer::tokens(statement).filter(|(token, _)| !token.is_blank());
+    let is_copy = words.next().is_some_and(|(_, word)| word.eq_ignore_ascii_case("copy"));
+    let text = closed(statement);
+    match is_copy {
+        true => format!(
+            "\\unset ERROR\n\\set SQLSTATE ''\n\\set VERBOSITY verbose\n{text}\\if :{{?ERROR}}\n\\else\n\\set ERROR true\n\\endif\n\
+             \\set VERBOSITY terse\n"
+        ),
+        false => text,
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -398,7 +427,17 @@ const LABELS: [&str; 11] = [
 fn sql_error(lines: &mut Vec<String>, verbose: &[String], sqlstate: &str) -> SqlError {
     let begins = |line: &String| ["ERROR:  ", "FATAL:  ", "PANIC:  "].iter().any(|word| line.contains(word));
     let start = lines.iter().rposition(begins).unwrap_or(lines.len());
-    let terse = lines.split_off(start).join("\n");
+    let own = lines.split_off(start);
+    // Said verbosely: `ERROR:  22P02: invalid input …`, and the rest below it.
+    let said = own.first().and_then(|line| line.split_once(":  ")).and_then(|(_, said)| said.split_once(": "));
+    if let Some((code, message)) = said
+        && code.len() == 5
+        && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        && (sqlstate.is_empty() || sqlstate == code)
+    {
+        return sql_error(&mut vec![format!("ERROR:  {message}")], &own[1..], code);
+    }
+    let terse = own.join("\n");
     let (message, position) = match terse.rsplit_once(" at character ") {
         Some((message, position)) if position.trim().parse::<usize>().is_ok() => {
             (message, position.trim().parse().ok())
@@ -454,6 +493,19 @@ mod tests {
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal(r"a\b'c"), r"E'a\\b''c'");
         assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+    }
+
+    #[test]
+    fn an_error_that_was_said_verbosely() {
+        let lines =
+            ["NOTICE:  hi", "psql:<stdin>:3: ERROR:  22012: division by zero", "DETAIL:  d", "LOCATION:  f, a.c:1"];
+        let mut lines = lines.map(str::to_owned).to_vec();
+        let error = sql_error(&mut lines, &["There is no previous error.".to_owned()], "");
+        assert_eq!(lines, ["NOTICE:  hi"]);
+        assert_eq!((error.message.as_str(), error.sqlstate.as_str()), ("division by zero", "22012"));
+        assert_eq!(error.detail.as_deref(), Some("d"));
+        let plain = sql_error(&mut vec!["ERROR:  WHAT1: no code".to_owned()], &[], "P0001");
+        assert_eq!((plain.message.as_str(), plain.sqlstate.as_str()), ("WHAT1: no code", "P0001"));
     }
 
     #[test]

@@ -41,30 +41,42 @@ pub fn absence(world: &World<'_>) -> Result<Option<&'static str>> {
     })
 }
 
-/// Makes sure that it runs and can be asked, and opens a session with it. `renew` brings its container to what the Compose
-/// files say.
-pub fn open(world: &World<'_>, purpose: &str, renew: bool) -> Result<(Target, Session)> {
+/// How its container stands; exit 2 where it is not run by Compose.
+pub fn container(world: &World<'_>) -> Result<DatabaseState> {
+    let Served::Compose = served(world) else {
+        let failure = Failure::usage(format!("the database of `{}` is not run by Compose", world.environment.name));
+        return Err(failure.hint("--database is for DATABASE_ADMIN_URL=compose:database").into());
+    };
+    compose::database_state(world)
+}
+
+/// Brings its container to what the Compose files say.
+pub fn renew(world: &World<'_>) -> Result<()> {
+    let step = ui::step(format!("database of {}", world.environment.name));
+    match compose::ensure_database(world, true, &step)? {
+        true => step.done_with("started"),
+        false => step.same("is as it should be"),
+    }
+    Ok(())
+}
+
+/// Makes sure that it runs and can be asked, and opens a session with it.
+pub fn open(world: &World<'_>, purpose: &str) -> Result<(Target, Session)> {
     let name = &world.environment.name;
     let mut is_new = false;
     if let Served::Compose = served(world)
-        && (renew || !compose::database_runs(world)?)
+        && !compose::database_runs(world)?
     {
         let step = ui::step(format!("database of {name}"));
-        match compose::ensure_database(world, renew, &step)? {
+        match compose::ensure_database(world, false, &step)? {
             true => {
                 is_new = true;
                 step.done_with("started");
             }
             false => step.same("is as it should be"),
         }
-    } else if renew {
-        let failure = Failure::usage(format!("the database of `{name}` is not run by Compose"));
-        return Err(failure.hint("--database is for DATABASE_ADMIN_URL=compose:database").into());
     }
-    let target = match (&world.rehearsal, served(world)) {
-        (Some(_), Served::Here) => Target::for_test(world.workspace, world.environment, &world.place)?,
-        _ => Target::of(world.workspace, world.environment, &world.place)?,
-    };
+    let target = target(world)?;
     if target.is_embedded() {
         crate::tasks::migrate::start_embedded(&target)?;
     }
@@ -78,4 +90,12 @@ pub fn open(world: &World<'_>, purpose: &str, renew: bool) -> Result<(Target, Se
     prepare(world.workspace, &target, served, &step)?;
     step.done();
     Ok((target.clone(), open()?))
+}
+
+/// Where it is, as it runs now.
+pub fn target(world: &World<'_>) -> Result<Target> {
+    match (&world.rehearsal, served(world)) {
+        (Some(_), Served::Here) => Target::for_test(world.workspace, world.environment, &world.place),
+        _ => Target::of(world.workspace, world.environment, &world.place),
+    }
 }

@@ -104,7 +104,11 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 fn look(engine: &dyn Engine, units: &[Unit]) -> Result<Vec<Seen>> {
-    let running = engine.observe()?;
+    probe(&engine.observe()?, units)
+}
+
+/// Asks the probes of what was observed.
+fn probe(running: &[Running], units: &[Unit]) -> Result<Vec<Seen>> {
     let mut seen: Vec<Seen> = units
         .iter()
         .filter(|unit| unit.kind != UnitKind::Job)
@@ -150,6 +154,11 @@ pub fn wait_until_ready(engine: &dyn Engine, unit: &Unit, gate: &Gate, step: &St
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// One look at what a release runs, as it was observed: why it is not well, None when it is.
+pub fn unwell(running: &[Running], units: &[Unit]) -> Result<Option<String>> {
+    Ok(probe(running, units)?.iter().find_map(|seen| seen.objection().or_else(|| seen.waits())))
 }
 
 /// Holds what was rolled out to the gate; the evidence.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::engine::World;
 use crate::tools::{self, Cmd};
 use crate::ui::{self, Step};
-use crate::workspace::{Workspace, entries};
+use crate::workspace::{Workspace, entries, environment};
 
 /// When a hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,13 @@ pub fn run(world: &World<'_>, when: When, release: &Value) -> Result<()> {
 
 fn call(workspace: &Workspace, program: &str, release: &Value, step: &Step) -> Result<()> {
     let mut hook = Cmd::new(program).dir(workspace.root()).stdin(format!("{release}\n"));
+    // Values of environments, secrets among them: a hook gets what it is told, and nothing beside it.
+    for prefix in workspace.environment_names().iter().map(|name| environment::variable(name, "")) {
+        let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for name in given.filter(|name| name.starts_with(&prefix)) {
+            hook = hook.env_remove(name);
+        }
+    }
     for (key, value) in release.as_object().into_iter().flatten() {
         let value = match value {
             Value::String(text) => text.clone(),

@@ -1,6 +1,6 @@
 //! What a deployment would change, as a value: shown, saved, compared, executed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -63,32 +63,66 @@ pub struct Plan {
     /// In the order they are carried out.
     pub actions: Vec<(String, Action)>,
     pub backs_up: bool,
-    /// Something runs although nothing was ever deployed: the sources.
+    /// The sources run, in the place of any release.
     pub found_running: bool,
     /// Why the live release could not be brought back after this one; empty when it could, or when there is none.
-    pub no_way_back: Vec<String>,
+    pub no_way_back: Vec<Objection>,
+}
+
+/// Why the live release could not be brought back after this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    pub why: String,
+    /// Nothing is deployed against it without a person's word; the others are told with the plan.
+    pub is_binding: bool,
+}
+
+/// What a render is compared with.
+pub struct Now<'a> {
+    /// The render of the live release, as its record has it.
+    pub live: Option<&'a Render>,
+    pub running: &'a [Running],
+    /// Why something that runs under the right fingerprint is not what is meant all the same.
+    pub deviates: &'a dyn Fn(&Running) -> Option<String>,
+    /// A release comes back: its jobs have done their work.
+    pub is_restoring: bool,
 }
 
 /// What happens to each unit, compared with what runs.
-pub fn actions(render: &Render, live: Option<&Render>, running: &[Running]) -> Vec<(String, Action)> {
+pub fn actions(render: &Render, now: &Now<'_>) -> Vec<(String, Action)> {
     let units = render.units();
+    let before = now.live.map(Render::units).unwrap_or_default();
     let mut actions: Vec<(String, Action)> = Vec::new();
     for unit in &units {
-        let now = running.iter().find(|running| running.name == unit.name);
-        let was = live.map(Render::units).unwrap_or_default().into_iter().find(|before| before.name == unit.name);
-        actions.push((unit.name.clone(), action(unit, was.as_ref(), now)));
+        let running = now.running.iter().find(|running| running.name == unit.name);
+        let was = before.iter().find(|before| before.name == unit.name);
+        let mut action = action(unit, was, running, now.is_restoring);
+        if action == Action::Keep
+            && let Some(why) = running.and_then(now.deviates)
+        {
+            action = Action::Replace { why };
+        }
+        actions.push((unit.name.clone(), action));
     }
-    let gone = running
+    let gone = now
+        .running
         .iter()
         .filter(|running| !running.fingerprint.is_empty() && !units.iter().any(|unit| unit.name == running.name));
     actions.extend(gone.map(|running| (running.name.clone(), Action::Remove)));
+    if !now.is_restoring && actions.iter().any(|(_, action)| *action != Action::Keep) {
+        // What they prepare is wanted by every release that changes something.
+        let jobs = units.iter().filter(|unit| unit.kind == UnitKind::Job);
+        jobs.for_each(|job| {
+            actions.iter_mut().filter(|(name, _)| *name == job.name).for_each(|(_, action)| *action = Action::Start)
+        });
+    }
     actions
 }
 
-fn action(unit: &Unit, was: Option<&Unit>, now: Option<&Running>) -> Action {
+fn action(unit: &Unit, was: Option<&Unit>, now: Option<&Running>, is_restoring: bool) -> Action {
     if unit.kind == UnitKind::Job {
-        // It runs with every release that is not the live one again.
-        return if was.is_some_and(|was| was.fingerprint == unit.fingerprint) { Action::Keep } else { Action::Start };
+        let is_done = is_restoring || was.is_some_and(|was| was.fingerprint == unit.fingerprint);
+        return if is_done { Action::Keep } else { Action::Start };
     }
     match now {
         None => Action::Start,
@@ -154,12 +188,21 @@ impl Plan {
     /// What changed in how services are run, their images aside: `api-gateway: settings.rate 120 -> 60`.
     pub fn configuration(&self) -> Vec<String> {
         let Some(before) = self.live_document() else { return Vec::new() };
-        let (before, now) = (leaves(before), leaves(&self.render.document));
+        // Compose reads `$$` as a dollar.
+        let dollars = if self.engine == "compose" { "$$" } else { "$" };
+        let (before, now) = (leaves(before, dollars), leaves(&self.render.document, dollars));
         let mut words = Vec::new();
         let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
         keys.sort();
         keys.dedup();
-        for key in keys.into_iter().filter(|key| !is_derived(key)) {
+        let services: BTreeSet<String> = self
+            .render
+            .units()
+            .into_iter()
+            .filter(|unit| unit.kind == UnitKind::Service)
+            .map(|unit| unit.name)
+            .collect();
+        for key in keys.into_iter().filter(|key| !is_derived(key, &services)) {
             match (before.get(key), now.get(key)) {
                 (Some(then), Some(now)) if then != now => words.push(format!("{key}: {then} -> {now}")),
                 (None, Some(now)) => words.push(format!("{key}: {now} is new")),
@@ -224,7 +267,10 @@ impl Plan {
             "migrations": migrations.collect::<Vec<_>>(),
             "services": actions.collect::<Vec<_>>(),
             "backup": self.backs_up,
-            "rollback": {"to": self.live.as_ref().map(|live| live.number), "objections": self.no_way_back},
+            "rollback": {
+                "to": self.live.as_ref().map(|live| live.number),
+                "objections": self.no_way_back.iter().map(|objection| &objection.why).collect::<Vec<_>>(),
+            },
             "nothing_to_do": self.is_empty(),
         });
         let digest = hash::sha256(plan.to_string());
@@ -270,18 +316,21 @@ impl Plan {
         match (&self.live, self.no_way_back.is_empty()) {
             (None, _) => text.push_str("rollback: none, this is the first release; a failure stops it\n"),
             (Some(live), true) => text.push_str(&format!("rollback: would bring back release {}\n", live.content())),
-            (Some(_), false) => text.push_str(&format!("rollback: not possible: {}\n", self.no_way_back.join("; "))),
+            (Some(_), false) => {
+                let why: Vec<&str> = self.no_way_back.iter().map(|objection| objection.why.as_str()).collect();
+                text.push_str(&format!("rollback: not possible: {}\n", why.join("; ")));
+            }
         }
         text
     }
 }
 
-/// Leaves of a render that follow from other things: what an image is, hashes, where secrets lie.
-fn is_derived(key: &str) -> bool {
+/// Leaves of a render that follow from other things: what the image of one of our services is, hashes, where secrets lie.
+fn is_derived(key: &str, services: &BTreeSet<String>) -> bool {
     let parts: Vec<&str> = key.split(": ").collect();
     let below = parts.get(1).copied().unwrap_or_default();
     key.starts_with("x-ops")
-        || below == "image"
+        || (below == "image" && services.contains(parts[0]))
         || below == "folder"
         || below.starts_with("labels.ops.")
         || ["environment.SERVICE_VERSION", "environment.MIGRATIONS_DIR"].contains(&below)
@@ -290,35 +339,35 @@ fn is_derived(key: &str) -> bool {
 }
 
 /// Every leaf of a render by its path: `api-gateway: settings.rate`. Settings, JSON inside a text, are opened too.
-fn leaves(document: &Value) -> BTreeMap<String, String> {
-    fn walk(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+fn leaves(document: &Value, dollars: &str) -> BTreeMap<String, String> {
+    fn walk(path: &str, value: &Value, dollars: &str, found: &mut BTreeMap<String, String>) {
         match value {
             Value::Object(all) => {
                 for (key, value) in all {
                     let gap = if path.is_empty() || path.ends_with(": ") { "" } else { "." };
-                    walk(&format!("{path}{gap}{key}"), value, found);
+                    walk(&format!("{path}{gap}{key}"), value, dollars, found);
                 }
             }
             Value::String(text) if path.ends_with("SERVICE_SETTINGS") => {
-                let settings: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+                let settings: Value = serde_json::from_str(&text.replace(dollars, "$")).unwrap_or(Value::Null);
                 let path = path.replace("environment.SERVICE_SETTINGS", "settings");
                 if settings.is_object() {
-                    walk(&path, &settings, found)
+                    walk(&path, &settings, "$", found)
                 } else {
                     drop(found.insert(path, text.clone()))
                 }
             }
-            Value::String(text) => drop(found.insert(path.to_owned(), text.clone())),
+            Value::String(text) => drop(found.insert(path.to_owned(), text.replace(dollars, "$"))),
             Value::Null => {}
             other => drop(found.insert(path.to_owned(), other.to_string())),
         }
     }
     let mut found = BTreeMap::new();
     for (name, service) in document["services"].as_object().into_iter().flatten() {
-        walk(&format!("{name}: "), service, &mut found);
+        walk(&format!("{name}: "), service, dollars, &mut found);
     }
     for (name, value) in document.as_object().into_iter().flatten().filter(|(name, _)| *name != "services") {
-        walk(name, value, &mut found);
+        walk(name, value, dollars, &mut found);
     }
     found
 }
@@ -328,17 +377,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_leaves_and_images_are_not_told() {
+    fn settings_are_leaves_and_images_of_services_are_not_told() {
         let document = json!({
-            "services": {"api": {"image": "x", "environment": {"SERVICE_SETTINGS": "{\"rate\":120}", "LOG_LEVEL": "info"}}},
+            "services": {
+                "api": {"image": "x", "environment": {"SERVICE_SETTINGS": "{\"rate\":120}", "PRICE": "$$5"}},
+                "cache": {"image": "redis:7"},
+            },
             "x-ops": {"units": []},
         });
-        let found = leaves(&document);
-        let told: Vec<String> =
-            found.iter().filter(|(key, _)| !is_derived(key)).map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(told, ["api: environment.LOG_LEVEL=info", "api: settings.rate=120"]);
+        let services = BTreeSet::from(["api".to_owned()]);
+        let found = leaves(&document, "$$");
+        let told = found.iter().filter(|(key, _)| !is_derived(key, &services));
+        let told: Vec<String> = told.map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(told, ["api: environment.PRICE=$5", "api: settings.rate=120", "cache: image=redis:7"]);
     }
 
+    fn unit(name: &str, kind: UnitKind, fingerprint: &str) -> Unit {
+        Unit {
+            name: name.to_owned(),
+            kind,
+            fingerprint: fingerprint.to_owned(),
+            port: 1,
+            live: String::new(),
+            ready: String::new(),
+            secrets: BTreeMap::new(),
+        }
+    }
     fn running(name: &str, fingerprint: &str, is_up: bool) -> Running {
         Running {
             name: name.to_owned(),
@@ -348,23 +412,40 @@ mod tests {
             ..Running::default()
         }
     }
+    fn told(actions: Vec<(String, Action)>) -> String {
+        actions.iter().map(|(name, action)| format!("{} {name}", action.name())).collect::<Vec<_>>().join(", ")
+    }
 
     #[test]
     fn what_runs_as_it_should_is_kept() {
-        let unit = |name: &str, fingerprint: &str| Unit {
-            name: name.to_owned(),
-            kind: UnitKind::Service,
-            fingerprint: fingerprint.to_owned(),
-            port: 1,
-            live: String::new(),
-            ready: String::new(),
-            secrets: BTreeMap::new(),
+        let of = |name, fingerprint| unit(name, UnitKind::Service, fingerprint);
+        let render = Render::new(json!({}), &[of("a", "1"), of("b", "2"), of("c", "3"), of("d", "4"), of("e", "5")]);
+        let running = [
+            running("a", "1", true),
+            running("b", "9", true),
+            running("c", "3", false),
+            running("e", "5", true),
+            running("z", "7", true),
+            running("foreign", "", true),
+        ];
+        let deviates = |running: &Running| (running.name == "e").then(|| "another image".to_owned());
+        let now = Now { live: None, running: &running, deviates: &deviates, is_restoring: false };
+        assert_eq!(told(actions(&render, &now)), "keep a, restart b, restart c, start d, restart e, stop z");
+    }
+
+    #[test]
+    fn jobs_run_with_whatever_else_changes_and_never_on_the_way_back() {
+        let of = |print: &str| {
+            Render::new(json!({}), &[unit("job", UnitKind::Job, "j"), unit("a", UnitKind::Service, print)])
         };
-        let render = Render::new(json!({}), &[unit("a", "1"), unit("b", "2"), unit("c", "3"), unit("d", "4")]);
-        let now = [running("a", "1", true), running("b", "9", true), running("c", "3", false), running("z", "7", true)];
-        let names: Vec<(String, &str)> =
-            actions(&render, None, &now).into_iter().map(|(name, action)| (name, action.name())).collect();
-        let expected = [("a", "keep"), ("b", "restart"), ("c", "restart"), ("d", "start"), ("z", "stop")];
-        assert_eq!(names, expected.map(|(name, action)| (name.to_owned(), action)));
+        let running = [running("a", "1", true)];
+        let (before, same, other) = (of("1"), of("1"), of("2"));
+        let plan = |render: &Render, is_restoring: bool| {
+            let now = Now { live: Some(&before), running: &running, deviates: &|_| None, is_restoring };
+            told(actions(render, &now))
+        };
+        assert_eq!(plan(&same, false), "keep job, keep a");
+        assert_eq!(plan(&other, false), "start job, restart a");
+        assert_eq!(plan(&other, true), "keep job, restart a");
     }
 }

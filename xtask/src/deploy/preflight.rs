@@ -79,7 +79,7 @@ pub fn run(
 ) -> Result<Report> {
     let mut check = Check { report: Report::default(), overrides };
     tree(world, &mut check);
-    engine.preflight(&plan.artifact, &plan.changing())?.into_iter().for_each(|finding| check.fact(finding));
+    engine.preflight(&plan.changing())?.into_iter().for_each(|finding| check.fact(finding));
     if let Some(live) = plan.live.as_ref().filter(|live| live.engine == engine.name()) {
         let (then, now) = (live.record["target"].as_str().unwrap_or_default(), engine.target()?);
         if !then.is_empty() && then != now {
@@ -87,8 +87,8 @@ pub fn run(
             check.judgement(Finding::error(message).hint("deploy from there"));
         }
     }
-    for objection in plan.no_way_back.iter().filter(|objection| !is_about_schema(objection)) {
-        let message = format!("the release that runs now could not be brought back: {objection}");
+    for objection in plan.no_way_back.iter().filter(|objection| objection.is_binding) {
+        let message = format!("the release that runs now could not be brought back: {}", objection.why);
         check.judgement(Finding::error(message));
     }
     freeze(world, session, &mut check)?;
@@ -105,11 +105,6 @@ pub fn run(
     }
     clock(session, &mut check)?;
     Ok(check.report)
-}
-
-/// Those that stand in the plan as a warning: the migration may still be what is wanted.
-pub fn is_about_schema(objection: &str) -> bool {
-    objection.starts_with("migration ")
 }
 
 impl Report {

@@ -11,7 +11,7 @@ use database::releases::{self, State};
 use database::session::Session;
 
 /// How many verified releases can come back.
-const KEEP: usize = 6;
+pub const KEEP: u32 = 6;
 /// How far back the ledger is read for them.
 const DEPTH: u32 = 500;
 
@@ -20,7 +20,7 @@ pub fn prune(world: &World<'_>, engine: &dyn Engine, session: &mut Session) -> R
     let all = releases::list(session, DEPTH)?;
     let mut kept: BTreeSet<i64> = BTreeSet::new();
     for release in all.iter().filter(|release| release.state == State::Verified) {
-        if kept.len() < KEEP {
+        if kept.len() < KEEP as usize {
             kept.insert(release.content());
         }
     }
@@ -29,7 +29,14 @@ pub fn prune(world: &World<'_>, engine: &dyn Engine, session: &mut Session) -> R
     let mut renders: Vec<Render> = Vec::new();
     let mut secrets = BTreeSet::new();
     for number in &kept {
-        let Ok((render, _)) = engine::read_release(&world.release_folder(*number)) else { continue };
+        let render = match engine::read_release(&world.release_folder(*number)) {
+            Ok((render, _)) => render,
+            // Its folder is in another clone, which may want to go back to it: what the ledger says of it.
+            Err(_) => match all.iter().find(|release| release.number == *number) {
+                Some(release) => Render { document: release.record["render"].clone() },
+                None => continue,
+            },
+        };
         for unit in render.units() {
             secrets.extend(unit.secrets.iter().map(|(key, hash)| world.secret_file(key, hash)));
         }

@@ -50,12 +50,9 @@ impl Values {
         self.all.get(key)
     }
 
-    /// HMAC-SHA-256 of each value under the environment's key.
+    /// The keyed hash of each.
     pub fn hashes(&self, key: &str) -> BTreeMap<String, String> {
-        let hashed = |(name, given): (&String, &Given)| {
-            (name.clone(), hash::hmac_sha256(key.as_bytes(), format!("{name}={}", given.value).as_bytes()))
-        };
-        self.all.iter().map(hashed).collect()
+        self.all.iter().map(|(name, given)| (name.clone(), hashed(key, name, &given.value))).collect()
     }
 
     /// The file of a release that holds them; mode 0600.
@@ -91,6 +88,12 @@ impl Values {
         }
         Ok(())
     }
+}
+
+/// HMAC-SHA-256 of a value under the environment's key; nothing as long as there is no key, because such a hash could be
+/// found by trying.
+pub fn hashed(key: &str, name: &str, value: &str) -> String {
+    if key.is_empty() { String::new() } else { hash::hmac_sha256(key.as_bytes(), format!("{name}={value}").as_bytes()) }
 }
 
 /// Writes one secret for a container to read; see [`Values::write_secrets`].

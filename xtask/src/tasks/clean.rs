@@ -1,4 +1,5 @@
-//! `clean [--all]`: remove what can be rebuilt. Backups, releases and journals are never touched.
+//! `clean [--all]`: remove what can be rebuilt, with `--all` also what dev holds. Backups, releases, journals and whatever
+//! belongs to another environment are never touched.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -25,14 +26,19 @@ pub fn run(workspace: &Workspace, flags: &Clean) -> Result<Exit> {
         ui::out(&ui::table(&[], &rows));
         return Ok(if targets.is_empty() { Exit::Done } else { Exit::Findings });
     }
-    let running = super::services::running_units(workspace);
+    let others: Vec<String> = super::services::other_stacks(workspace);
+    if !others.is_empty() {
+        let message = format!("{} still run from what would be removed", others.join(", "));
+        return Err(Failure::refused(message).hint("stop them first; `clean` touches nothing but dev's").into());
+    }
+    let running = super::services::running_units(workspace, super::services::DEV);
     if !running.is_empty() && !flags.all {
         let message = format!("{} still run from what would be removed", running.join(", "));
         return Err(Failure::refused(message)
             .hint("run `cargo xtask services stop` first, or `cargo xtask clean --all`")
             .into());
     }
-    let has_database = workspace.ops().join("postgres").is_dir();
+    let has_database = workspace.cluster_folder(super::services::DEV).is_dir();
     if flags.all && has_database && !prompt::confirm("remove the database of dev with all it holds?", flags.yes)? {
         ui::say("nothing was removed");
         return Ok(Exit::Done);
@@ -63,8 +69,10 @@ fn plan(workspace: &Workspace, all: bool) -> Result<Vec<Utf8PathBuf>> {
     targets.extend([workspace.build_records(), workspace.tool_cache()]);
     targets.extend(["cache", "test"].map(|name| workspace.ops().join(name)));
     if all {
-        let whole = ["run", "logs", "postgres", "facts", "hash-key"];
-        targets.extend(whole.map(|name| workspace.ops().join(name)));
+        let dev = super::services::DEV;
+        targets.extend([workspace.run_folder(dev), workspace.log_folder(dev), workspace.cluster_folder(dev)]);
+        targets.extend([workspace.facts_file(dev), workspace.facts_file(&format!("{dev}.release"))]);
+        targets.push(workspace.hash_key_file());
     }
     targets.retain(|path| path.symlink_metadata().is_ok());
     Ok(targets)

@@ -8,7 +8,7 @@ use crate::flags::Doctor;
 use crate::processes::process::State;
 use crate::services::stack::Stack;
 use crate::tools::versions::{self, Found, TOOLS, Tool};
-use crate::tools::{files, git, os, ports, python};
+use crate::tools::{docker, files, git, os, ports, python};
 use crate::ui::{self, Exit, Failure};
 use crate::workspace::service::{Language, Services};
 use crate::workspace::{Environment, Workspace};
@@ -129,6 +129,16 @@ fn tools(workspace: &Workspace, all: bool) -> Vec<Check> {
                 Exit::CannotTell,
             ),
         });
+    }
+    if all && checks.iter().any(|check| check.name == "docker" && check.ok) {
+        let check = match docker::compose_version() {
+            Ok(version) => Check::good("docker compose", version),
+            Err(error) => {
+                let hint = "install its plugin (docs.docker.com/compose/install)";
+                Check::bad("docker compose", format!("{error:#}"), hint, Exit::CannotTell)
+            }
+        };
+        checks.push(Check { is_optional: true, ..check });
     }
     checks
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::deploy::Scene;
 use super::services::DEV;
-use crate::deploy::engine::{self, Engine, LogLine, LogPart};
+use crate::deploy::engine::{self, Engine, LogLine, LogPart, Running};
 use crate::flags::Logs;
 use crate::tools::{Cmd, files, os};
 use crate::ui::{self, Exit, Failure, Style, redact};
@@ -32,13 +32,19 @@ pub fn run(workspace: &Workspace, flags: &Logs) -> Result<Exit> {
                 Failure::usage(format!("`--since {text}` is no age")).hint("such as 30s, 10m, 2h or 1d")
             })?),
         };
-    let names = names(&scene, engine.as_ref(), &flags.service)?;
     if let Some(path) = &flags.collect {
+        // An incident is when things do not answer: what runs beside the known services is then not told.
+        let known = || scene.services.running().map(|service| service.name.clone()).collect();
+        let names = match flags.service.is_empty() {
+            true => names(&scene, engine.as_ref(), &[]).unwrap_or_else(|_| known()),
+            false => names(&scene, engine.as_ref(), &flags.service)?,
+        };
         return collect(workspace, &scene, engine.as_ref(), &names, since.unwrap_or(BUNDLE), Utf8Path::new(path));
     }
-    let part = match (since, flags.lines) {
-        (Some(age), None) => LogPart::Since(age),
-        (_, count) => LogPart::Last(count.unwrap_or(LINES)),
+    let names = names(&scene, engine.as_ref(), &flags.service)?;
+    let part = match since {
+        Some(age) => LogPart::Since(age),
+        None => LogPart::Last(flags.lines.unwrap_or(LINES)),
     };
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let show = |name: &str, line: &str| {
@@ -46,7 +52,8 @@ pub fn run(workspace: &Workspace, flags: &Logs) -> Result<Exit> {
             ui::out(&format!("{}  {line}", ui::paint(Style::Faint, &format!("{name:<width$}"))));
         }
     };
-    for (name, line) in merged(engine.as_ref(), &names, part)? {
+    let most = flags.lines.unwrap_or(usize::MAX);
+    for (name, line) in merged(engine.as_ref(), &names, part, most)? {
         show(&name, &line.text);
     }
     if flags.follow {
@@ -87,11 +94,13 @@ fn names(scene: &Scene, engine: &dyn Engine, wanted: &[String]) -> Result<Vec<St
 }
 
 /// The lines of all units in the order of their moments; one without a moment stays behind the line before it.
-fn merged(engine: &dyn Engine, names: &[String], part: LogPart) -> Result<Vec<(String, LogLine)>> {
+fn merged(engine: &dyn Engine, names: &[String], part: LogPart, most: usize) -> Result<Vec<(String, LogLine)>> {
     let mut all: Vec<(String, String, LogLine)> = Vec::new();
     for name in names {
         let mut at = String::new();
-        for line in engine.log(name, part)? {
+        let mut lines = engine.log(name, part)?;
+        lines.drain(..lines.len().saturating_sub(most));
+        for line in lines {
             if let Some(own) = &line.at {
                 at.clone_from(own);
             }
@@ -126,12 +135,12 @@ fn collect(
             let text: String = lines.iter().map(|line| format!("{}\n", line.text)).collect();
             write(&format!("{name}.log"), &text)?;
         }
-        let running: Vec<_> = engine
-            .observe()?
-            .into_iter()
-            .map(|it| json!({"name": it.name, "detail": it.detail, "restarts": it.restarts, "address": it.address, "image": it.pin}))
-            .collect();
-        write("running.json", &format!("{:#}\n", json!({"engine": engine.name(), "units": running})))?;
+        let unit = |it: Running| json!({"name": it.name, "detail": it.detail, "restarts": it.restarts, "address": it.address, "image": it.pin});
+        let running = match engine.observe() {
+            Ok(all) => json!({"engine": engine.name(), "units": all.into_iter().map(unit).collect::<Vec<_>>()}),
+            Err(error) => json!({"engine": engine.name(), "error": format!("{error:#}")}),
+        };
+        write("running.json", &format!("{running:#}\n"))?;
         write("config.json", &format!("{:#}\n", environment.to_json()))?;
         // What cannot be asked is told in its place: an incident is when things do not answer.
         let health = super::health::look_with(workspace, scene, engine);

@@ -28,6 +28,9 @@ fn open(workspace: &Workspace, name: Option<&str>) -> Result<(String, Session)> 
 }
 
 pub fn list(workspace: &Workspace, environment: Option<&str>, flags: &ReleasesList) -> Result<Exit> {
+    if flags.count == Some(0) {
+        return Err(Failure::usage("`-n 0` asks for no release").into());
+    }
     let (name, mut session) = open(workspace, environment)?;
     let all = releases::list(&mut session, flags.count.unwrap_or(COUNT))?;
     if flags.json {

@@ -31,6 +31,7 @@ const READY: Duration = Duration::from_secs(60);
 pub fn start(workspace: &Workspace, flags: &ServicesStart) -> Result<Exit> {
     let _lock = lock(workspace)?;
     let world = World::load(workspace)?;
+    check_runs_here(&world.environment)?;
     world.services.select(&flags.service)?;
     let wait = flags.wait.map_or(READY, Duration::from_secs);
     if flags.plan {
@@ -50,6 +51,7 @@ pub fn start(workspace: &Workspace, flags: &ServicesStart) -> Result<Exit> {
 pub fn restart(workspace: &Workspace, flags: &ServicesRestart) -> Result<Exit> {
     let _lock = lock(workspace)?;
     let world = World::load(workspace)?;
+    check_runs_here(&world.environment)?;
     world.services.select(&flags.service)?;
     bring_up(&world, &flags.service, true, flags.wait.map_or(READY, Duration::from_secs))?;
     Ok(Exit::Done)
@@ -234,6 +236,17 @@ impl<'a> World<'a> {
     }
 }
 
+/// Refuses (exit 2) to run sources beside the containers of dev.
+pub fn check_runs_here(environment: &Environment) -> Result<()> {
+    let engine = environment.get("DEPLOY_ENGINE").unwrap_or("local");
+    if engine == "local" {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("`{DEV}` is run by the engine {engine}, not from the sources of this clone"));
+    let hint = format!("`cargo xtask deploy {DEV}` runs it; or set DEPLOY_ENGINE=local in .env.{DEV}");
+    Err(failure.hint(hint).into())
+}
+
 /// The lock of everything that starts or stops processes of the dev stack.
 pub fn lock(workspace: &Workspace) -> Result<Lock> {
     Lock::take(&workspace.lock_file("services"), "the services of this clone", Duration::ZERO)
@@ -398,10 +411,18 @@ pub fn units(workspace: &Workspace, stack: &str) -> Vec<(String, UnitFiles)> {
         .collect()
 }
 
-/// The names of what runs in the dev stack.
-pub fn running_units(workspace: &Workspace) -> Vec<String> {
-    let running = units(workspace, DEV).into_iter().filter(|(_, files)| State::look(files).pid().is_some());
+/// The names of what runs in a stack.
+pub fn running_units(workspace: &Workspace, stack: &str) -> Vec<String> {
+    let running = units(workspace, stack).into_iter().filter(|(_, files)| State::look(files).pid().is_some());
     running.map(|(name, _)| name).collect()
+}
+
+/// What runs here beside the dev stack: `staging (api-gateway, database)`.
+pub fn other_stacks(workspace: &Workspace) -> Vec<String> {
+    let stacks = entries(&workspace.run_folder(DEV).with_file_name("")).into_iter();
+    let names = stacks.filter_map(|path| path.file_name().map(str::to_owned)).filter(|name| name != DEV);
+    let running = names.map(|name| (running_units(workspace, &name), name)).filter(|(units, _)| !units.is_empty());
+    running.map(|(units, name)| format!("{name} ({})", units.join(", "))).collect()
 }
 
 /// Stops every unit of a stack, the database last.

@@ -29,6 +29,7 @@ pub fn run(workspace: &Workspace) -> Result<Exit> {
 
     let services = Services::load(workspace)?;
     let (environment, _) = Environment::read(workspace, DEV)?;
+    super::services::check_runs_here(&environment)?;
     converge::check_ports(&Stack::new(workspace, &services, &environment, DEV), services.running())?;
     let step = ui::step("config/environments/.env.dev");
     match environment::make_values_file(workspace, DEV)? {

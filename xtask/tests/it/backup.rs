@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::sandbox::{Running, Sandbox, is_alive, skip, wait};
+use crate::sandbox::{Running, Sandbox, is_alive, signal, skip, wait};
 
 /// Few numbers, so that a test can say what they mean.
 pub const POLICY: &str = "---\ndefault: {keep_daily: 1, keep_weekly: 0, max_age: 1d, verify_every: 1d, jobs: 2}\n---\n";
@@ -28,7 +28,8 @@ impl Bench {
             return None;
         };
         let tools = std::env::var("XTASK_TEST_WORKSPACE").map(|root| Path::new(&root).join(".ops/tools")).ok();
-        let Some(psql) = tools.as_deref().and_then(find_psql) else {
+        let given = std::env::var_os("XTASK_TEST_PSQL").map(PathBuf::from);
+        let Some(psql) = given.or_else(|| tools.as_deref().and_then(find_psql)) else {
             skip(test, "there is no unpacked PostgreSQL");
             return None;
         };
@@ -177,7 +178,7 @@ fn a_restore_equals_the_moment_of_the_backup() {
     bench.fill(60_000);
     bench.ask(
         "create schema ops; create table ops.identity (only_row boolean primary key, environment text not null); \
-         insert into ops.identity values (true, 'dev'); create table ops.release (number bigint primary key, what text); \
+         insert into ops.identity values (true, 'dev'); create table ops.release (number bigint primary key, what text, outcome text); \
          create table ops.release_step (id bigint generated always as identity primary key, \
          release bigint not null references ops.release, step text); \
          create table ops.release_key (only_row boolean primary key, key text); \
@@ -303,10 +304,23 @@ fn two_at_once_do_no_harm() {
     assert!(codes == [0, 5] || codes == [0, 0], "{codes:?}");
     assert_eq!(bench.ask("select count(*) from app.big"), "60000");
     assert!(bench.beside().iter().all(|name| name.contains("__old_")), "{:?}", bench.beside());
-    let mut session = bench.sandbox.command(&["db", "restore", "latest", "--verify"]).spawn();
-    bench.sandbox.xtask("db restore latest --verify").exits(0);
-    assert!(wait(Duration::from_secs(60), || session.is_over()));
+    // The second one comes while the first one's database is there, and leaves it alone.
+    let mut first = bench.sandbox.command(&["db", "restore", "latest", "--verify"]).spawn();
+    wait_for(&mut first, "> restore into");
+    signal("STOP", first.pid());
+    bench.sandbox.xtask("db restore latest --verify").exits(0).says_nothing_of("had left");
+    signal("CONT", first.pid());
+    first.wait().exits(0);
     assert!(bench.beside().iter().all(|name| name.contains("__old_")), "{:?}", bench.beside());
+}
+
+/// A manifest's text, with the hash over itself.
+fn sealed(mut manifest: serde_json::Value) -> String {
+    manifest.as_object_mut().unwrap().remove("sha256");
+    let text = serde_json::to_string(&manifest).unwrap();
+    let digest = Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", &text]).output().unwrap();
+    manifest["sha256"] = String::from_utf8_lossy(&digest.stdout)[..64].into();
+    format!("{manifest:#}\n")
 }
 
 #[test]
@@ -319,12 +333,22 @@ fn the_policy_is_checked_and_obeyed() {
     bench.sandbox.xtask("db restore latest --verify").exits(0);
     check(0);
     let second = bench.backup();
-    let third = bench.sandbox.xtask("db backup").exits(0).says(&format!("removed {second}")).stdout;
+    // One that is a year old: nothing asks for it. All of today stay, however many there are.
+    let old = "dev-20250102T030405Z";
+    bench.sandbox.xtask("db backup --plan").exits(3);
+    std::fs::rename(bench.folder(&second), bench.folder(old)).unwrap();
+    let manifest = bench.folder(old).join("manifest.json");
+    let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    value["id"] = old.into();
+    value["created_at"] = "2025-01-02T03:04:05Z".into();
+    std::fs::write(&manifest, sealed(value)).unwrap();
+    bench.sandbox.xtask("db backup --plan").exits(3).prints(&format!("remove {old}"));
+    let third = bench.sandbox.xtask("db backup").exits(0).says(&format!("removed {old}")).stdout;
+    let fourth = bench.backup();
     let list = bench.sandbox.xtask("db backups --json").exits(0).json();
     let ids: Vec<&str> = list["backups"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, [third.trim(), &first], "the newest of the day, and the last that was verified");
+    assert_eq!(ids, [&fourth, third.trim(), &first]);
     assert_eq!(list["policy"]["is_met"], true);
-    bench.sandbox.xtask("db backup --plan").exits(3).prints(&format!("remove {}", third.trim()));
     bench.sandbox.write("database/backups/backup-policy.md", POLICY.replace("jobs: 2", "jobs: 0"));
     bench.sandbox.xtask("db backup").exits(2).says("backup-policy.md:2:");
 }
@@ -370,16 +394,48 @@ fn large_objects_sequences_and_wide_tables_are_compared() {
     bench.sandbox.xtask(&format!("db restore {id} --into {aside}")).exits(0).says("4 tables equal");
     let digest = "select string_agg(md5(lo_get(oid)), ',' order by oid) from pg_largeobject_metadata";
     assert_eq!(bench.ask_in(&aside, digest), bench.ask(digest));
-    // A manifest of a later version: what is not known is kept, and content hashed in another way is not compared.
     let path = bench.folder(&id).join("manifest.json");
-    let mut later = manifest.clone();
-    later.as_object_mut().unwrap().remove("sha256");
-    later["content"] = "in some other way".into();
-    later["more"] = "of it".into();
-    let text = serde_json::to_string(&later).unwrap();
-    let digest = Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", &text]).output().unwrap();
-    later["sha256"] = String::from_utf8_lossy(&digest.stdout)[..64].into();
-    std::fs::write(&path, format!("{later:#}\n")).unwrap();
+    let rewrite = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut other = manifest.clone();
+        change(&mut other);
+        std::fs::write(&path, sealed(other)).unwrap();
+    };
+    // What is restored must be what was seen when the backup was made, to the last value, or nothing is replaced.
+    let place = |key: &str, name: &str| {
+        let all = manifest[key].as_array().unwrap();
+        all.iter().position(|one| one["name"] == name).unwrap_or_else(|| panic!("{manifest}"))
+    };
+    let (note, sequence) = (place("tables", "app.note"), place("sequences", "app.note_id_seq"));
+    bench.ask("create table app.since ()");
+    type Change<'a> = (&'a dyn Fn(&mut serde_json::Value), &'a str);
+    let changes: [Change; 3] = [
+        (&|manifest| manifest["tables"][note]["hash"] = "1".into(), "app.note"),
+        (&|manifest| manifest["tables"][note]["rows"] = 1999.into(), "app.note"),
+        (
+            &|manifest| {
+                manifest["sequences"][sequence]["from"] = 7.into();
+                manifest["sequences"][sequence]["to"] = 8.into();
+            },
+            "app.note_id_seq",
+        ),
+    ];
+    for (change, what) in changes {
+        rewrite(change);
+        let run = bench.sandbox.xtask(&format!("db restore {id} --yes")).exits(1);
+        run.says("what was restored is not what the backup").says(what);
+        assert_eq!(
+            (bench.beside(), bench.ask("select to_regclass('app.since') is not null")),
+            (Vec::new(), "t".into())
+        );
+    }
+    rewrite(&|manifest| manifest["made_by"]["server"] = "99.1".into());
+    let run = bench.sandbox.xtask(&format!("db restore {id} --yes")).exits(3);
+    run.says("the backup is of PostgreSQL 99").says("restore it on a server of that version");
+    // A manifest of a later version: what is not known is kept, and content hashed in another way is not compared.
+    rewrite(&|manifest| {
+        manifest["content"] = "in some other way".into();
+        manifest["more"] = "of it".into();
+    });
     let run = bench.sandbox.xtask(&format!("db restore {id} --verify --json")).exits(0);
     let run = run.says("4 tables have as many rows").says("another version of this program has made the backup");
     assert_eq!(run.json()["is_verified"], false);
@@ -419,6 +475,11 @@ fn what_cannot_be_put_in_place_is_refused_before_anything_is_made() {
         bench.ask("begin; insert into app.note (body) values ('p'); prepare transaction 'held'");
         bench.sandbox.xtask(&format!("db restore {id} --yes")).exits(3).says("has prepared transactions");
         bench.ask("rollback prepared 'held'");
+    }
+    if bench.ask("show wal_level") == "logical" {
+        bench.ask("select pg_create_logical_replication_slot('a_slot', 'pgoutput')");
+        bench.sandbox.xtask(&format!("db restore {id} --yes")).exits(3).says("has logical replication slots");
+        bench.ask("select pg_drop_replication_slot('a_slot')");
     }
     let role = format!("stranger_{}", bench.name);
     bench.ask(&format!("create role {role}; grant select on app.note to {role}"));

@@ -61,7 +61,7 @@ impl Server {
         let data = self.folder.join("data");
         let command = format!(
             "exec {BIN}/postgres -D {} -p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c ssl=on \
-             -c fsync=off -c max_prepared_transactions=2 -c log_min_messages=fatal",
+             -c fsync=off -c max_prepared_transactions=2 -c wal_level=logical -c log_min_messages=fatal",
             data.display(),
             self.port
         );

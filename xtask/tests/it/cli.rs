@@ -51,6 +51,7 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         config
         migrate
         db
+        restructure
         clean
         completions
         releases list
@@ -87,7 +88,14 @@ fn help_at_every_level_exits_0_and_names_all_verbs() {
         db backup
         db backups
         db restore
-        db reset"#]]
+        db reset
+        restructure scan
+        restructure plan
+        restructure apply
+        restructure verify
+        restructure undo
+        restructure finish
+        restructure why"#]]
     .assert_eq(&all.join("\n"));
     let top = help(&sandbox, &[]);
     assert!(top.contains("USAGE: cargo xtask TASK"), "{top}");

@@ -86,6 +86,14 @@ fn tabs_duplicate_keys_and_what_yaml_itself_refuses() {
         "#]],
     );
     check_service(
+        &format!("{}image: {{dockerfile: ../Dockerfile}}\n", GOOD.replace("source: services/alpha", "source: /etc")),
+        expect![[r#"
+            config/services/alpha.yaml:1:9: error: `/etc` leads out of the workspace: it is told from its root, without `..`
+            config/services/alpha.yaml:6:21: error: `../Dockerfile` leads out of the workspace: it is told from its root, without `..`
+            the configuration cannot be used: 1 environments, 0 services
+        "#]],
+    );
+    check_service(
         "- a list\n",
         expect![[r#"
             config/services/alpha.yaml:1:1: error: a service must be a mapping (`key: value`), not a list

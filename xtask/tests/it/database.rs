@@ -92,9 +92,6 @@ impl Bench {
         self.url.replace(&self.name, &name)
     }
     /// A session that runs these statements while the test goes on; it is ended with the value.
-    pub(crate) fn spawn(&self, sql: &str) -> Background {
-        self.spawn_at(&self.url, sql)
-    }
     pub(crate) fn spawn_at(&self, url: &str, sql: &str) -> Background {
         let mut psql = Command::new(&self.psql);
         psql.args(["--no-psqlrc", "-XAtq", "-d", url, "-c", sql]).current_dir("/");
@@ -145,6 +142,14 @@ fn lay_out(sandbox: &Sandbox, tools: Option<PathBuf>) {
 }
 
 pub(crate) struct Background(std::process::Child);
+
+impl Background {
+    /// Gives a session that [`Bench::hold`] has begun more to do, and does not wait for it.
+    pub(crate) fn goes_on(&self, sql: &str) {
+        use std::io::Write;
+        writeln!(self.0.stdin.as_ref().unwrap(), "{sql}").unwrap();
+    }
+}
 
 impl Drop for Background {
     fn drop(&mut self) {

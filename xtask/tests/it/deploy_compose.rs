@@ -340,6 +340,20 @@ fn a_broken_release_leaves_the_old_containers_serving() {
     serves("a migration fails");
     fs::remove_file(ship.sandbox.path("database/migrations/pending/1_broken.sql")).unwrap();
 
+    let file = "infrastructure/docker/docker-compose.yml";
+    let files = ship.sandbox.read(file);
+    for (from, to, why) in [
+        ("    read_only: true\n", "    read_only: true\n    scale: 2\n", "ask for 2 of alpha"),
+        ("    read_only: true\n", "    environment: {X: \"${NO_SUCH}\"}\n", "use NO_SUCH, which have no value"),
+        ("    read_only: true\n", "    read_only: [1\n", "docker-compose.prod.yml` cannot be used: yaml: line"),
+    ] {
+        ship.sandbox.write(file, files.replace(from, to));
+        ship.xtask("deploy staging").exits(2).says(why);
+    }
+    ship.sandbox.write(file, &files);
+    ship.xtask("deploy staging --database --plan").exits(0).prints("is what the Compose files say");
+    serves("Compose files that cannot be used");
+
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     ship.sandbox.replace(
@@ -355,6 +369,19 @@ fn a_broken_release_leaves_the_old_containers_serving() {
     let expected =
         ["verified", "failed", "rolled-back", "rolled-back", "rolled-back", "rolled-back", "failed", "refused"];
     assert_eq!(ship.states(), expected);
+    drop(taken);
+
+    // By another engine: what the first one runs is not touched, and nothing of the second one stays.
+    docker(&["stop", "--time", "1", &format!("{}-alpha-1", ship.project)]);
+    ship.alpha_is(CRASHES);
+    ship.xtask("deploy staging --engine local")
+        .exits(1)
+        .says("| the cause of it all")
+        .says("release 1 was deployed by the engine compose, which was not touched");
+    ship.alpha("here");
+    ship.xtask("deploy staging --engine local").exits(0).says("release 1 was deployed by the engine compose");
+    assert_eq!(get(port), "here info");
+    ship.xtask("deploy staging --engine local").exits(0).says("nothing to do");
 }
 
 #[test]

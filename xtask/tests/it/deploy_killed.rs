@@ -100,17 +100,40 @@ fn a_rollback_that_is_killed_is_gone_on_with() {
     let Some(bench) = Deployment::small("a_rollback_that_is_killed_is_gone_on_with") else { return };
     bench.xtask("deploy dev").exits(0);
     // Ends late, so that the rollback behind it takes a while: it must be stopped first.
-    let slow = TELLING.replace("TEXT", "bad").replace(
-        "import os, socket",
-        "import os, signal, socket, time\nsignal.signal(signal.SIGTERM, lambda *_: time.sleep(3) or os._exit(0))",
-    );
-    bench.alpha_is(&slow.replace("200 OK", "500 Bad"));
+    bench.alpha_is(&slow("bad").replace("200 OK", "500 Bad"));
     let mut run = bench.sandbox().command(&["deploy", "dev", "--wait", "1"]).spawn();
     assert!(bench.wait_for_step(&mut run, "rollback"), "{}", run.stderr());
     run.kill();
     bench.xtask("deploy dev --resume").exits(6).says("release 1 runs again");
     assert_eq!(bench.answer(), "one info");
     assert_eq!(bench.states(), ["verified", "rolled-back"]);
+}
+
+#[test]
+fn a_rollback_by_hand_that_is_killed_goes_where_it_went() {
+    let Some(bench) = Deployment::small("a_rollback_by_hand_that_is_killed_goes_where_it_went") else { return };
+    for text in ["one", "two"] {
+        bench.alpha(text);
+        bench.xtask("deploy dev").exits(0);
+    }
+    bench.alpha_is(&slow("three"));
+    bench.xtask("deploy dev").exits(0);
+    let mut run = bench.sandbox().command(&["rollback", "dev"]).spawn();
+    assert!(bench.wait_for_step(&mut run, "rollout"), "{}", run.stderr());
+    run.kill();
+    bench.xtask("deploy dev --resume").exits(3).says("release 4 is a rollback");
+    bench.xtask("rollback dev").exits(0).says("release 2 runs again");
+    assert_eq!(bench.answer(), "two info");
+    bench.xtask("rollback dev").exits(0).says("release 1 runs again");
+    assert_eq!(bench.states(), ["verified", "verified", "verified", "interrupted", "verified", "verified"]);
+}
+
+/// A service that takes a while to end.
+fn slow(text: &str) -> String {
+    TELLING.replace("TEXT", text).replace(
+        "import os, socket",
+        "import os, signal, socket, time\nsignal.signal(signal.SIGTERM, lambda *_: time.sleep(3) or os._exit(0))",
+    )
 }
 
 #[test]

@@ -200,9 +200,56 @@ fn the_checks_refuse_before_anything_is_touched() {
     bench.xtask("deploy dev").exits(3).says(&format!("of extra is taken by pid {}", std::process::id()));
     drop(taken);
     bench.xtask("deploy dev").exits(0);
+    for (line, why) in [
+        ("PROMOTE_FROM=stagign", "unknown environment `stagign`"),
+        ("PROMOTE_FROM=dev", "`dev` is this environment itself"),
+        ("COMPOSE_PROJECT=Our Shop", "`Our Shop` is no name of a project"),
+    ] {
+        bench.sandbox().write(env, format!("{values}{line}\n"));
+        bench.xtask("deploy dev").exits(2).says(why);
+    }
+    bench.sandbox().write(env, &values);
+    bench.xtask("deploy dev --plan --resume").exits(2).says("--plan and --resume exclude each other");
+    bench.xtask("deploy dev --json").exits(2).says("add --plan");
+    bench.xtask("deploy dev --database").exits(2).says("not run by Compose");
+    bench.xtask("deploy rehearsal-1").exits(2).says("cannot be an environment");
     bench.xtask("deploy nowhere").exits(2).says("unknown environment `nowhere`");
     bench.xtask("deploy dev --engine docker").exits(2).says("there is no engine `docker`");
     assert_eq!(bench.states(), ["verified", "refused", "verified", "refused", "refused", "verified"]);
+}
+
+#[test]
+fn what_was_lost_is_not_begun_anew_unasked() {
+    let Some(bench) = Deployment::small("what_was_lost_is_not_begun_anew_unasked") else { return };
+    bench.xtask("deploy dev").exits(0);
+    let env = "config/environments/.env.dev";
+    let values = bench.sandbox().read(env);
+    fs::remove_file(bench.sandbox().path(env)).unwrap();
+    bench.xtask("deploy dev").exits(2).says(".env.dev is missing, and release 1 of `dev` was made here");
+    assert!(!bench.sandbox().path(env).exists());
+    bench.sandbox().write(env, values);
+
+    bench.bench.ask("drop schema ops cascade");
+    bench.alpha("two");
+    bench.xtask("deploy dev").exits(3).says("the database of `dev` knows of no release").says("or begin anew: --yes");
+    assert_eq!(bench.bench.ask("select to_regnamespace('ops') is null"), "t");
+    bench.xtask("deploy dev --yes").exits(0);
+    assert_eq!(bench.answer(), "two info");
+}
+
+#[test]
+fn what_is_live_and_not_well_is_told() {
+    let Some(bench) = Deployment::small("what_is_live_and_not_well_is_told") else { return };
+    // Well as long as a file is not there.
+    let sick = bench.sandbox().path(".ops/sick");
+    let status =
+        format!("b\"HTTP/1.1 %d Told\\r\\n\" % (503 if os.path.exists({:?}) else 200) + b\"", sick.to_str().unwrap());
+    let body = NEVER_READY.replace("b\"HTTP/1.1 503 Service Unavailable\\r\\n", &status);
+    bench.alpha_is(&body);
+    bench.xtask("deploy dev").exits(0);
+    bench.xtask("deploy dev").exits(0).says("nothing to do");
+    fs::write(&sick, "").unwrap();
+    bench.xtask("deploy dev").exits(3).says("nothing to change: release 1 is live, but alpha is not ready: status 503");
 }
 
 #[test]
@@ -257,15 +304,12 @@ fn a_plan_is_carried_out_as_it_was_read_or_not_at_all() {
     let first = plan("first.json");
     bench.alpha("two");
     apply(&first).exits(3).says("is stale").says("artifact");
-    let second = plan("second.json");
-    bench.sandbox().replace("config/environments/.env.dev", "API_KEY=a-key-of-this-test", "API_KEY=another-key");
-    apply(&second).exits(3).says("values_sha256");
-    let third = plan("third.json");
-    // What a plan says of a database without a ledger has no key yet.
-    let run = apply(&third);
-    assert!(matches!(run.code, Some(0 | 3)), "{run}");
-    bench.xtask("deploy dev").exits(0);
+    // Of a database without a ledger too: what is made in it on the way is no change.
+    apply(&plan("second.json")).exits(0);
     bench.alpha("three");
+    let third = plan("third.json");
+    bench.sandbox().replace("config/environments/.env.dev", "API_KEY=a-key-of-this-test", "API_KEY=another-key");
+    apply(&third).exits(3).says("values_sha256");
     apply(&plan("fourth.json")).exits(0);
     assert_eq!(bench.answer(), "three info");
     bench.sandbox().write(".ops/torn.json", "{\"digest\": ");
@@ -372,7 +416,7 @@ fn a_protected_environment_wants_its_name() {
     let env = "config/environments/.env.dev";
     bench.sandbox().write(env, bench.sandbox().read(env) + "PROTECTED=true\n");
     bench.xtask("deploy dev --yes").exits(3).says("`dev` is protected").says("--confirm dev");
-    bench.xtask("deploy dev --confirm staging").exits(3).says("declined; nothing was touched");
+    bench.xtask("deploy dev --confirm staging").exits(3).says("declined; nothing was rolled out");
     assert_eq!(bench.answer(), "");
     bench.xtask("deploy dev --confirm dev").exits(0);
     bench.alpha("two");

@@ -165,7 +165,8 @@ fn a_history_of_flyway() {
         ("V3__plain.sql", "insert into ran (what) values ('${kept}');\n"),
         ("V3__plain.sql.conf", "placeholderReplacement=false\n"),
         ("U1_2__second.sql", "delete from ran where what = '1.2';\n"),
-        ("R__view.sql", "create or replace view v as select count(*) from ran;\n"),
+        ("R__View_b.sql", "create or replace view v as select count(*) from ran;\n"),
+        ("R__ViewA.sql", "create or replace view w as select count from v;\n"),
         ("B3__all.sql", "select 1;\n"),
         ("afterMigrate.sql", "select 1;\n"),
         ("V4__code.java", ""),
@@ -183,9 +184,10 @@ fn a_history_of_flyway() {
     assert_eq!(ran(&bench, "--set who=me --set not=x"), "me 1.2 1.10 $x one ${kept}");
     assert_eq!(
         written(&bench),
-        "100_first.sql 102_second.down.sql 102_second.sql 110_tenth.sql 200_index.sql 300_plain.sql repeatable/view.sql"
+        "100_first.sql 102_second.down.sql 102_second.sql 110_tenth.sql 200_index.sql 300_plain.sql repeatable/001_View_b.sql repeatable/002_ViewA.sql"
     );
-    assert_eq!(bench.ask("select count from v"), "4");
+    // Each after what it needs, as Flyway has it: by its words.
+    assert_eq!(bench.ask("select count from w"), "4");
     bench.ask(
         "drop schema ops cascade; create table flyway_schema_history (installed_rank int, version text, type text, success bool); \
          insert into flyway_schema_history values (1, '1.1', 'BASELINE', true), (2, '1.2', 'SQL', true), (3, '1.10', 'SQL', true), \
@@ -202,15 +204,24 @@ fn a_history_of_plain_sql() {
         ("10/1_b.sql", "insert into ran (what) values ('10/1');\n"),
         ("2/02-b.sql", "\\set ON_ERROR_STOP 1\nbegin;\ninsert into ran (what) values ('2/2');\ncommit;\n"),
         ("2/3_empty.sql", "-- nothing\n"),
+        ("11/0001.do.more.sql", "insert into ran (what) values ('11/1');\n"),
+        ("11/0001.undo.more.sql", "delete from ran where what = '11/1';\n"),
+        ("11/2_x_rollback.sql", "delete from ran where what = '11/2';\n"),
+        ("11/2_x.sql", "insert into ran (what) values ('11/2');\n"),
+        ("11/3.undo.gone.sql", "delete from ran;\n"),
     ];
     let Some(bench) = bench("a_history_of_plain_sql", files) else { return };
     import(&bench, "--plan")
         .exits(3)
-        .says("4 migrations of plain")
+        .says("6 migrations of plain")
+        .says("11/3.undo.gone.sql: there is no migration that it would take back")
         .says("`select 1` stands for it")
         .prints("own-transaction");
-    assert_eq!(ran(&bench, ""), "2/1 2/2 10/1");
-    assert_eq!(written(&bench), "021_a.sql 022_b.sql 023_empty.sql 101_b.sql");
+    assert_eq!(ran(&bench, ""), "2/1 2/2 10/1 11/1 11/2");
+    assert_eq!(
+        written(&bench),
+        "021_a.sql 022_b.sql 023_empty.sql 101_b.sql 111_more.down.sql 111_more.sql 112_x.down.sql 112_x.sql"
+    );
     import(&bench, "--env dev").exits(3).says("plain SQL has no ledger").says("migrate baseline VERSION");
     // What another tool would run in parts, or psql would do, is refused.
     bench.sandbox.write("old/11/1_c.sql", "-- +goose Up\nselect 1;\n-- +goose Down\nselect 2;\n");
@@ -240,6 +251,8 @@ fn what_stands_in_the_way_of_an_import_is_named() {
     import(&bench, "").exits(3).says("pending/02_mine.sql has its version already");
     std::fs::remove_file(bench.sandbox.path("database/migrations/pending/02_mine.sql")).unwrap();
     import(&bench, "").exits(0);
+    let plain = import(&bench, "--format plain").exits(3);
+    plain.says("1_a.sql:1:1: error: it is a file of dbmate, whose parts would all be run");
     // Again is no work; an edited file is not overwritten.
     import(&bench, "--plan").exits(0);
     bench.migration("1_a", "select 'mine';\n");

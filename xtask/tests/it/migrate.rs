@@ -101,17 +101,18 @@ fn of_many_files_each_is_its_own_transaction() {
     bench.migration("20_t", "create table t20 (n int);\n");
     // Somebody holds a table for longer than a statement may wait: that file is tried again, and none is left out.
     bench.sandbox.replace("config/services/database.yaml", "lock: 3s", "lock: 200ms");
-    let holder = bench.spawn("begin; lock table t1; select pg_sleep(1)");
-    let locked = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 't1'::regclass";
-    assert!(wait(Duration::from_secs(10), || bench.ask(locked) == "1"));
-    let run = bench.xtask("migrate --json").exits(0).says("another session holds a lock that is needed; trying again");
+    let holder = bench.hold("begin;\nlock table t1");
+    let run = bench.sandbox.command(&["migrate", "--json"]).spawn();
+    let told = "another session holds a lock that is needed; trying again";
+    assert!(wait(Duration::from_secs(60), || run.stderr().contains(told)), "{}", run.stderr());
+    drop(holder);
+    let run = run.wait().exits(0);
     assert_eq!(run.json()["applied"].as_array().unwrap().len(), 31);
     assert_eq!(bench.ask("select count(*) from t1"), "1");
     assert_eq!(
         bench.ask("select string_agg(version, ' ' order by id) from ops.migration_event"),
         (1..=50).map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
     );
-    drop(holder);
     bench.xtask("migrate").exits(0).says("nothing to do");
 }
 

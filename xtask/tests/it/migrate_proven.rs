@@ -2,10 +2,12 @@
 //! copy of dev and on backups. On a server of the test's own, where the tasks make their scratch databases.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::database::Bench;
+use crate::sandbox::wait;
 
 /// Finds the cost of the statement that begins with these words.
 fn cost<'a>(report: &'a Value, words: &str) -> &'a Value {
@@ -191,6 +193,19 @@ fn the_schema_file_is_what_the_migrations_make() {
     bench.migration("3_c", "select nope;\n");
     bench.xtask("migrate schema").exits(1).says("pending/3_c.sql:1:8: error: column \"nope\" does not exist");
     assert_eq!(left(&bench), "0");
+    // What another run works in is left alone while that run lives, and removed when it was killed.
+    bench.migration("3_c", "select pg_sleep(50);\n");
+    let mut first = bench.sandbox.command(&["migrate", "schema"]).spawn();
+    assert!(wait(Duration::from_secs(60), || left(&bench) == "1"), "{}", first.stderr());
+    bench.migration("3_c", "select 1;\n");
+    bench.xtask("migrate schema").exits(0);
+    assert_eq!(left(&bench), "1", "{}", first.stderr());
+    first.kill();
+    let is_removed = wait(Duration::from_secs(20), || {
+        bench.xtask("migrate schema").exits(0);
+        left(&bench) == "0"
+    });
+    assert!(is_removed, "what a killed run left stays");
 }
 
 #[test]

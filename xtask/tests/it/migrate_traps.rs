@@ -125,6 +125,11 @@ fn what_is_no_migration_is_refused() {
     std::os::unix::fs::symlink("../../common.sql", &link).unwrap();
     bench.xtask("migrate").exits(0);
     assert_eq!(bench.ask("select to_regclass('two') is not null and to_regclass('outside') is null"), "t");
+    // What is applied again and again is applied as a whole.
+    let view = "database/migrations/repeatable/v.sql";
+    bench.sandbox.write(view, "-- migrate: no-transaction\ncreate or replace view v as select 1 as n;\n");
+    bench.xtask("migrate").exits(2).says("repeatable/v.sql:1:1: error: a repeatable migration runs in a transaction");
+    std::fs::remove_file(bench.sandbox.path(view)).unwrap();
     // Another name is another migration, to whoever reads the ledger.
     let path = |name: &str| bench.sandbox.path(format!("{pending}/{name}.sql"));
     std::fs::rename(path("1_one"), path("1_uno")).unwrap();
@@ -212,7 +217,8 @@ fn what_a_killed_run_left_at_work_is_named() {
         if bench.url.contains('?') { "&" } else { "?" }
     );
     let left = bench.spawn_at(&url, "select pg_sleep(30)");
-    let at_work = "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)'";
+    let at_work =
+        "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and datname = current_database()";
     assert!(wait(Duration::from_secs(10), || bench.ask(at_work) == "1"));
     bench.xtask("migrate").exits(0).says(
         "of `xtask migrate up pid 1 x@elsewhere` (select pg_sleep(30)) is still at work: an earlier run was killed",
@@ -225,15 +231,70 @@ fn a_deadlock_is_tried_again() {
     let Some(bench) = Bench::new("a_deadlock_is_tried_again") else { return };
     bench.migration("1_t", "create table a (n int);\ncreate table b (n int);\n");
     bench.xtask("migrate").exits(0);
-    bench.migration("2_both", "lock table a;\nselect pg_sleep(0.5);\nlock table b;\ninsert into a values (1);\n");
-    // The other one waits longer before it looks for a deadlock, so that it is the migration that gives way.
-    let other =
-        bench.spawn("set deadlock_timeout = '20s'; begin; lock table b; select pg_sleep(0.3); lock table a; commit");
-    let held =
-        "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'b'::regclass and granted";
-    assert!(wait(Duration::from_secs(10), || bench.ask(held) == "1"));
+    // Each goes on only when the other one holds its first table, and the migration closes the circle: it is the one that
+    // looks for a deadlock, because the other one waits for a minute before it does.
+    let locked = |table: &str, granted: &str| {
+        format!(
+            "exists (select from pg_locks where relation = '{table}'::regclass and mode = 'AccessExclusiveLock' \
+             and database = (select oid from pg_database where datname = current_database()) \
+             and pid <> pg_backend_pid() and {granted})"
+        )
+    };
+    let until =
+        |condition: &str| format!("do $$ begin while not ({condition}) loop perform pg_sleep(0.02); end loop; end $$;");
+    // The second time the other one is done, and has nothing any more.
+    let closes = until(&format!("{} or not {}", locked("a", "not granted"), locked("b", "granted")));
+    bench.migration("2_both", &format!("lock table a;\n{closes}\nlock table b;\ninsert into a values (1);\n"));
+    let other = bench.hold("set deadlock_timeout = '60s';\nbegin;\nlock table b");
+    other.goes_on(&format!("{}\nlock table a;\ncommit;", until(&locked("a", "granted"))));
     bench.sandbox.replace("config/services/database.yaml", "lock: 3s", "lock: 10s");
     bench.xtask("migrate").exits(0).says("another session holds a lock that is needed; trying again");
     assert_eq!(bench.ask("select count(*) from a"), "1");
     drop(other);
+}
+
+#[test]
+fn an_index_is_built_for_as_long_as_it_takes() {
+    let Some(bench) = Bench::new("an_index_is_built_for_as_long_as_it_takes") else { return };
+    bench.migration("1_t", "create table t (n int);\n");
+    bench.xtask("migrate").exits(0);
+    // It stands in nobody's way while it waits for a transaction to end, so the limit for locks is not for it.
+    bench.sandbox.replace("config/services/database.yaml", "lock: 3s", "lock: 200ms");
+    let holder = bench.hold("begin;\ninsert into t values (1)");
+    bench.migration("2_n", "-- migrate: no-transaction\ncreate index concurrently t_n on t (n);\n");
+    let run = bench.sandbox.command(&["migrate"]).spawn();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
+                 and query like 'create index concurrently%' and clock_timestamp() - query_start > interval '1s'";
+    assert!(wait(Duration::from_secs(60), || bench.ask(waits) == "1"), "{}", run.stderr());
+    drop(holder);
+    run.wait().exits(0).says_nothing_of("trying again");
+    // One that somebody has left INVALID is no index, whatever `if not exists` makes of it.
+    bench.ask("update pg_index set indisvalid = false where indexrelid = 't_n'::regclass");
+    bench.migration("3_n", "-- migrate: no-transaction\ncreate index concurrently if not exists t_n on t (n);\n");
+    let run = bench.xtask("migrate").exits(1).says("3_n.sql:2:1: error: an INVALID index t_n is there already");
+    run.says("hint: drop index concurrently t_n");
+    bench.ask("drop index t_n");
+    bench.xtask("migrate").exits(0);
+    assert_eq!(bench.ask("select indisvalid from pg_index where indexrelid = 't_n'::regclass"), "t");
+}
+
+#[test]
+fn a_client_older_than_its_server_is_refused() {
+    let Some(bench) = Bench::new("a_client_older_than_its_server_is_refused") else { return };
+    let server = bench.ask("select current_setting('server_version_num')::int / 10000");
+    let older = ["15", "16", "17"].into_iter().any(|major| {
+        std::path::Path::new(&format!("/usr/lib/postgresql/{major}/bin/psql")).is_file() && major < server.as_str()
+    });
+    if !older || std::path::Path::new(&format!("/usr/lib/postgresql/{server}/bin/psql")).is_file() {
+        return;
+    }
+    // Where nothing is unpacked, the machine's own is the newest there is.
+    std::fs::remove_file(bench.sandbox.path(".ops/tools")).unwrap();
+    bench.sandbox.write("database/backups/backup-policy.md", crate::backup::POLICY);
+    bench.migration("1_t", "create table t (n int);\n");
+    for words in ["migrate", "migrate status", "db export --out x", "db backup"] {
+        let run = bench.xtask(words).exits(4).says(&format!("is PostgreSQL {server}, the newest client here"));
+        run.says(&format!("postgresql-client-{server}"));
+    }
+    assert_eq!(bench.ask("select to_regclass('t') is null"), "t");
 }

@@ -64,7 +64,8 @@ impl Sandbox {
     /// An environment `dev` and no services.
     pub fn new() -> Sandbox {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("a sandbox {}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // The name of none begins with that of another: processes are found, and ended, by it.
+        let name = format!("a sandbox {}-{}_", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let root = base.join("work space");
         fs::create_dir_all(base.join("printed")).unwrap();

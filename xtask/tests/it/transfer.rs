@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::database::Bench;
-use crate::sandbox::{kill, wait};
+use crate::sandbox::{kill, signal, wait};
 
 /// Types, nulls and texts that are easily lost on the way; identity, generated columns, a circle of references.
 const SCHEMA: &str = r#"
@@ -23,10 +23,11 @@ insert into t.kinds (t) select E'\\.\n\\.\n' || repeat('ü€😀', 3) from gene
 create table t.tree (id int primary key, parent int references t.tree);
 insert into t.tree values (1, 3), (2, 1), (3, null);
 create table t.a (id serial primary key, b int not null);
-create table t.b (id serial primary key, a int not null references t.a);
-alter table t.a add foreign key (b) references t.b deferrable initially deferred;
-insert into t.a (b) values (1);
+create table t.b (id serial primary key, a int not null references t.a deferrable initially deferred);
 insert into t.b (a) values (1);
+insert into t.a (b) values (1);
+set constraints all immediate;
+alter table t.a add foreign key (b) references t.b;
 create table t.one (v text);
 insert into t.one values (null), (''), ('x');
 create table t.strict (id int primary key, v varchar(3) not null, k bigint references t.kinds, n int check (n > 0));
@@ -61,7 +62,7 @@ fn what_is_exported_is_imported_as_it_was() {
         assert_eq!(bench.ask("insert into t.kinds default values returning id"), "5", "the sequence did not follow");
         bench.ask("delete from t.kinds where id = 5");
     }
-    assert_eq!(bench.ask("select count(*) from pg_constraint where conrelid = 't.b'::regclass and condeferrable"), "0");
+    assert_eq!(bench.ask("select count(*) from pg_constraint where conrelid = 't.a'::regclass and condeferrable"), "0");
     bench.ask("update t.kinds set j = 'null' where id = 1");
     let run = bench.xtask("db export t.kinds --out nulls --format jsonl").exits(0);
     run.says("t.kinds: 1 rows hold a JSON null, which comes back as NULL; --format csv tells them apart");
@@ -150,8 +151,13 @@ fn an_import_that_is_killed_leaves_nothing() {
     for pause in [50, 300, 900] {
         let run = bench.sandbox.command(&["db", "import", "t.strict.csv"]).spawn();
         std::thread::sleep(Duration::from_millis(pause));
-        // A second one at the same time is told who holds the lock, or comes too early to meet the first.
         if pause == 300 {
+            // A second one at the same time is told who holds the lock: the first stands still while it has it.
+            let locked = "select count(*) > 0 from pg_locks where locktype = 'advisory' and granted and database = \
+                          (select oid from pg_database where datname = current_database())";
+            assert!(wait(Duration::from_secs(20), || bench.ask(locked) == "t"));
+            signal("STOP", run.pid());
+            assert_eq!(bench.ask(locked), "t", "it was too quick");
             bench.xtask("db import t.strict.csv").exits(5).says("locked by another run");
         }
         kill(run.pid());
@@ -223,6 +229,11 @@ fn a_query_cannot_write_and_its_values_are_exact() {
     for name in ["sly", "next", "open"] {
         bench.xtask(&format!("db query {name}")).exits(1).says("read-");
     }
+    // What fails behind its first row has failed, whatever psql makes of it.
+    query("midway", "select 1 / (2 - g) as share from generate_series(1, 3) g;");
+    for format in ["table", "csv", "json"] {
+        bench.xtask(&format!("db query midway --format {format}")).exits(2).says("division by zero");
+    }
     assert_eq!(bench.ask("select count(*) from t.tree where id = 77"), "0");
     bench.xtask("db query slow").exits(1).says("statement timeout");
     bench.xtask("db query exact --format json").exits(0).prints("\"t\":99999999999999999999999999.000000000001");
@@ -285,7 +296,18 @@ fn what_no_migration_made_is_told() {
         ]
     );
     bench.xtask("db diff").exits(3).prints("table t.by_hand: no migration makes it").prints("begin return null");
-    let left = "select count(*) from pg_database where datname like 'xtask_diff_%'";
+    // A second one comes while the first one's database is there, and leaves it alone.
+    let made = "select count(*) > 0 from pg_database d join pg_database own on own.datname = current_database() \
+                where starts_with(d.datname, 'xtask_diff_' || own.oid || '_')";
+    let mut first = bench.sandbox.command(&["db", "diff"]).spawn();
+    assert!(wait(Duration::from_secs(60), || bench.ask(made) == "t" || first.is_over()));
+    signal("STOP", first.pid());
+    bench.xtask("db diff").exits(3);
+    assert_eq!(bench.ask(made), "t", "the first one was over");
+    signal("CONT", first.pid());
+    first.wait().exits(3);
+    let left = "select count(*) from pg_database d join pg_database own on own.datname = current_database() \
+                where starts_with(d.datname, 'xtask_diff_' || own.oid || '_')";
     assert_eq!(bench.ask(left), "0", "a scratch database was left behind");
 }
 

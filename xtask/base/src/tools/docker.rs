@@ -112,6 +112,12 @@ impl Container {
         Some((host.to_owned(), binding["HostPort"].as_str()?.parse().ok()?))
     }
 
+    /// True when it is on this port of the host.
+    pub fn publishes(&self, port: u16) -> bool {
+        let bindings = self.ports.as_object().into_iter().flatten().flat_map(|(_, all)| all.as_array()).flatten();
+        bindings.filter_map(|binding| binding["HostPort"].as_str()).any(|own| own.parse() == Ok(port))
+    }
+
     fn from_json(facts: &Value) -> Container {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let state = &facts["State"];
@@ -150,6 +156,17 @@ pub fn containers(project: &str) -> Result<Vec<Container>> {
     let mut containers: Vec<Container> = facts.as_array().into_iter().flatten().map(Container::from_json).collect();
     containers.sort_by(|a, b| (&a.service, &a.id).cmp(&(&b.service, &b.id)));
     Ok(containers)
+}
+
+/// Stops a container with its own signal and grace, and removes it; nothing where there is none of this name.
+pub fn remove_container(name: &str) -> Result<()> {
+    let _stopped = Cmd::new("docker").args(["stop", name]).output()?;
+    let remove = Cmd::new("docker").args(["rm", "--force", name]);
+    let output = remove.ask()?;
+    match output.ok() || output.stderr.contains("No such container") {
+        true => Ok(()),
+        false => Err(explain(&remove, &output)),
+    }
 }
 
 /// stdout of a question that must be answered; a silent engine is exit 4.

@@ -1,6 +1,7 @@
 //! An environment: its schema (`.env.<env>.example`), its values (`.env.<env>`), what CI overrides, and the effective
 //! result, each value with its source.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -105,14 +106,14 @@ impl Environment {
     pub fn read(workspace: &Workspace, name: &str) -> Result<(Environment, Vec<Finding>)> {
         workspace.check_environment_name(name)?;
         let values_path = workspace.environment_values(name);
-        let text = files::read(&values_path)?.unwrap_or_default();
+        let text = files::read(&values_path).map_err(|error| Failure::usage(format!("{error:#}")))?.unwrap_or_default();
         let (entries, mut findings) = dotenv::parse(workspace.relative(&values_path), &text);
         let (declarations, problems) = declared(workspace, name)?;
         findings.extend(problems);
         let mut settings = Vec::new();
         for declaration in declarations {
             let own = entries.iter().find(|entry| entry.key == declaration.key);
-            let variable = format!("{}__{}", name.to_uppercase().replace('-', "_"), declaration.key);
+            let variable = variable(name, &declaration.key);
             let given = std::env::var(&variable).ok();
             if given.is_some() && PINNED.contains(&declaration.key.as_str()) {
                 let message = format!(
@@ -144,6 +145,7 @@ impl Environment {
         let environment = Environment { name: name.to_owned(), is_rehearsal: false, settings };
         environment.teach_redaction();
         findings.extend(environment.settings.iter().filter_map(|setting| check(name, setting)));
+        findings.extend(environment.settings.iter().filter_map(|setting| check_meaning(workspace, name, setting)));
         Ok((environment, findings))
     }
 
@@ -297,11 +299,6 @@ fn check(environment: &str, setting: &Setting) -> Option<Finding> {
         let message = format!("`{key}` still holds a placeholder");
         return Some(Finding::error(message).at(setting.place()).hint("put the real value in its place"));
     }
-    if key == "FREEZE"
-        && let Err(why) = freeze::parse(&setting.value)
-    {
-        return Some(Finding::error(format!("`{key}`: {why}")).at(setting.place()));
-    }
     if matches!(setting.source, Source::Default(_)) {
         // The schema's own check has named it.
         return None;
@@ -309,6 +306,41 @@ fn check(environment: &str, setting: &Setting) -> Option<Finding> {
     let expected = declared.kind.objection(&setting.value)?;
     let found = if declared.is_sensitive { String::new() } else { format!(", found `{}`", setting.shown()) };
     Some(Finding::error(format!("`{key}` must be {expected}{found}")).at(setting.place()))
+}
+
+/// What is wrong with a value that names something else, or that others must be able to use.
+fn check_meaning(workspace: &Workspace, environment: &str, setting: &Setting) -> Option<Finding> {
+    let value = setting.value.as_str();
+    if value.is_empty() {
+        return None;
+    }
+    let key = setting.declaration.key.as_str();
+    let error = |why: String| Finding::error(format!("`{key}`: {why}")).at(setting.place());
+    match key {
+        "FREEZE" => freeze::parse(value).err().map(error),
+        "PROMOTE_FROM" => {
+            let names = workspace.environment_names();
+            match names.iter().any(|name| name == value) {
+                true if value == environment => Some(error(format!("`{value}` is this environment itself"))),
+                true => None,
+                false => {
+                    let hint = suggest::did_you_mean(value, names.iter().map(String::as_str));
+                    Some(error(format!("unknown environment `{value}`")).hint(hint))
+                }
+            }
+        }
+        "COMPOSE_PROJECT" => {
+            let is_good = value.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+                && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
+            let why = format!("`{value}` is no name of a project: lower-case letters, digits, `-` and `_` make one");
+            (!is_good).then(|| error(why))
+        }
+        "PUBLISH_ADDRESS" => {
+            let is_good = value.parse::<std::net::IpAddr>().is_ok();
+            (!is_good).then(|| error(format!("`{value}` is no address of this host, such as 127.0.0.1 or 0.0.0.0")))
+        }
+        _ => None,
+    }
 }
 
 /// Makes `.env.<env>` from its example, generated keys filled, mode 0600; an existing file gets only the generated keys
@@ -346,9 +378,19 @@ pub fn make_values_file(workspace: &Workspace, name: &str) -> Result<bool> {
         changed = true;
     }
     if changed {
+        if existing.is_some() {
+            // It holds secrets from now on, whatever its mode was.
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, private).with_context(|| format!("failed to close `{path}` to others"))?;
+        }
         files::write(&path, text, 0o600).context("failed to make the environment's file")?;
     }
     Ok(changed)
+}
+
+/// The variable of this process that gives an environment's key: `STAGING__API_KEY`.
+pub fn variable(name: &str, key: &str) -> String {
+    format!("{}__{key}", name.to_uppercase().replace('-', "_"))
 }
 
 fn header(name: &str) -> String {

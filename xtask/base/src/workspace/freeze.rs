@@ -69,7 +69,11 @@ fn window(text: &str) -> Result<Window, String> {
     let span = if is_week {
         let moment =
             |words: &[&str]| Some(weekday(words.first()?)? * DAY + clock(words.get(1)?).filter(|_| words.len() == 2)?);
-        Span::Week { from: moment(&from).ok_or_else(expected)?, to: moment(&words).ok_or_else(expected)? }
+        let (from, to) = (moment(&from).ok_or_else(expected)?, moment(&words).ok_or_else(expected)?);
+        if from == to {
+            return Err(format!("`{text}` ends when it begins; a whole week is `Mon 00:00 - Sun 24:00`"));
+        }
+        Span::Week { from, to }
     } else {
         let moment = |words: &[&str], whole: u32| {
             let date = words.first().filter(|date| is_date(date) && words.len() <= 2)?;
@@ -110,10 +114,13 @@ fn is_date(word: &str) -> bool {
     number(year, 4, 2000..=2999) && number(month, 2, 1..=12) && number(day, 2, 1..=31)
 }
 
-/// A name of the time zone database, or an abbreviation such as UTC.
+/// A name of the time zone database, or an abbreviation such as UTC. `UTC+3` is neither: PostgreSQL would take it for a
+/// place three hours to the west.
 fn is_zone(word: &str) -> bool {
+    let is_abbreviation = word.chars().all(|c| c.is_ascii_alphabetic());
     word.starts_with(|c: char| c.is_ascii_alphabetic())
         && word.chars().all(|c| c.is_ascii_alphanumeric() || "/_+-".contains(c))
+        && (is_abbreviation || word.contains('/'))
         && weekday(word).is_none()
 }
 
@@ -149,6 +156,8 @@ mod tests {
             "Fri 16:00 - Mon 07:00",
             "Fri - Mon UTC",
             "Fri 25:00 - Mon 07:00 UTC",
+            "Fri 16:00 - Fri 16:00 UTC",
+            "Fri 16:00 - Mon 07:00 UTC+3",
             "2026-13-01 - 2027-01-02 UTC",
         ] {
             assert!(parse(text).is_err(), "{text}");

@@ -203,6 +203,13 @@ impl Workspace {
 
     /// An environment's name as the user gave it, or exit 2 with the ones there are.
     pub fn check_environment_name(&self, name: &str) -> Result<()> {
+        if let Some(prefix) = RESERVED.iter().find(|prefix| name.starts_with(*prefix)) {
+            let message =
+                format!("`{name}` cannot be an environment: `{prefix}` begins the names of what is made for a while");
+            return Err(Failure::usage(message)
+                .hint("give its file config/environments/.env.NAME.example another name")
+                .into());
+        }
         let names = self.environment_names();
         if names.iter().any(|known| known == name) {
             return Ok(());
@@ -230,6 +237,11 @@ pub fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     paths.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     paths
 }
+
+/// What the places of rehearsals and of test runs begin with: their state is removed when they are over.
+pub const REHEARSAL: &str = "rehearsal-";
+pub const TEST: &str = "test-";
+const RESERVED: [&str; 2] = [REHEARSAL, TEST];
 
 /// Names of environments, services and suites: a lower-case letter, then letters, digits and single dashes.
 pub fn is_name(name: &str) -> bool {

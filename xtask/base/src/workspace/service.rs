@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde_json::{Value as Json, json};
 
 use super::yaml::{self, Fields, Node};
@@ -242,7 +242,7 @@ fn read_service(file: &Utf8Path, node: &Node, findings: &mut Vec<Finding>) -> Op
     let kind = if kind == Some("library") { Kind::Library } else { Kind::Service };
     let source = fields.need("source", findings).and_then(|node| {
         places.insert("source".to_owned(), node.place(file));
-        yaml::text(file, node, "a folder", findings)
+        inside(file, node, "a folder", findings)
     });
     let languages = fields.need("language", findings).map(|node| languages(file, node, findings)).unwrap_or_default();
     let depends_on =
@@ -348,10 +348,23 @@ fn read_health(file: &Utf8Path, node: &Node, findings: &mut Vec<Finding>) -> Opt
 
 fn read_image(file: &Utf8Path, node: &Node, findings: &mut Vec<Finding>) -> Option<Image> {
     let mut fields = Fields::new(file, node, "`image`", findings)?;
-    let dockerfile = fields.need("dockerfile", findings).and_then(|node| yaml::text(file, node, "a file", findings));
+    let dockerfile = fields.need("dockerfile", findings).and_then(|node| inside(file, node, "a file", findings));
     let target = fields.get("target").and_then(|node| yaml::text(file, node, "a stage of the Dockerfile", findings));
     fields.finish(findings);
     Some(Image { dockerfile: dockerfile?, target })
+}
+
+/// A path that stays in the workspace: relative, without `..`.
+fn inside(file: &Utf8Path, node: &Node, what: &str, findings: &mut Vec<Finding>) -> Option<String> {
+    let path = yaml::text(file, node, what, findings)?;
+    let stays =
+        Utf8Path::new(&path).components().all(|part| matches!(part, Utf8Component::Normal(_) | Utf8Component::CurDir));
+    if stays && !path.is_empty() {
+        return Some(path);
+    }
+    let message = format!("`{path}` leads out of the workspace: it is told from its root, without `..`");
+    findings.push(Finding::error(message).at(node.place(file)));
+    None
 }
 
 /// What only shows when all are read: folders, dependencies, cycles, ports.

@@ -39,14 +39,15 @@ fn week(seconds: u64) -> u64 {
     (seconds / DAY + 3) / 7
 }
 
-/// The ids that nothing asks for any more. Kept are: the newest of each of the last days and weeks, the newest of all, the
-/// newest that was verified, and whatever cannot be read.
-pub fn surplus(backups: &[Facts], policy: &BackupPolicy, now: u64) -> Vec<String> {
+/// The ids that nothing asks for any more. Kept are: the newest of each of the last days and weeks, all of the last 24
+/// hours, the newest of all, the newest that was verified, those in `wanted`, and whatever cannot be read.
+pub fn surplus(backups: &[Facts], policy: &BackupPolicy, wanted: &[String], now: u64) -> Vec<String> {
     let mut usable: Vec<&Facts> = backups.iter().filter(|backup| backup.is_usable).collect();
     usable.sort_by_key(|backup| std::cmp::Reverse(backup.created));
     let mut kept: BTreeSet<&str> = BTreeSet::new();
     kept.extend(usable.first().map(|backup| backup.id.as_str()));
     kept.extend(usable.iter().find(|backup| backup.verified.is_some()).map(|backup| backup.id.as_str()));
+    kept.extend(usable.iter().filter(|it| it.created + DAY > now || wanted.contains(&it.id)).map(|it| it.id.as_str()));
     let mut keep_newest_of = |bucket: fn(u64) -> u64, count: u32| {
         let mut seen = BTreeSet::new();
         for backup in &usable {
@@ -113,10 +114,12 @@ mod tests {
     #[test]
     fn the_newest_of_each_day_and_week_stays() {
         let all = [backup(0, 2), backup(0, 9), backup(1, 2), backup(2, 2), backup(3, 2)];
-        assert_eq!(surplus(&all, &policy(3, 0), NOW), ["0d2h", "3d2h"]);
+        // What is younger than a day stays, however many there are.
+        assert_eq!(surplus(&all, &policy(3, 0), &[], NOW), ["3d2h"]);
+        assert_eq!(surplus(&all, &policy(0, 0), &["2d2h".to_owned()], NOW), ["1d2h", "3d2h"]);
         // Day 20,000 is a Friday: its week began four days earlier.
         let weeks: Vec<Facts> = (0..20).map(|days| backup(days, 2)).collect();
-        let gone = surplus(&weeks, &policy(1, 3), NOW);
+        let gone = surplus(&weeks, &policy(1, 3), &[], NOW);
         let kept: Vec<&str> =
             weeks.iter().map(|backup| backup.id.as_str()).filter(|id| !gone.contains(&(*id).to_owned())).collect();
         assert_eq!(kept, ["0d2h", "5d2h", "12d2h"]);
@@ -125,9 +128,9 @@ mod tests {
     #[test]
     fn the_newest_and_the_last_verified_always_stay() {
         let old = [backup(40, 1), verified(backup(50, 1), 50), verified(backup(60, 1), 1), backup(45, 1)];
-        assert_eq!(surplus(&old, &policy(0, 0), NOW), ["45d1h", "60d1h"]);
+        assert_eq!(surplus(&old, &policy(0, 0), &[], NOW), ["45d1h", "60d1h"]);
         let damaged = Facts { is_usable: false, ..backup(90, 1) };
-        assert!(surplus(&[damaged], &policy(0, 0), NOW).is_empty());
+        assert!(surplus(&[damaged], &policy(0, 0), &[], NOW).is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::manifest::{self, DUMP, Manifest};
 use super::store::Backup;
 use super::{facts, guarded};
 use crate::session::{Session, identifier, literal};
-use crate::{Target, ledger};
+use crate::{Target, ledger, lock};
 use base::tools::{Cmd, files, os};
 use base::ui::{self, Exit, Failure, Step};
 
@@ -53,18 +53,14 @@ pub fn sweep(maintenance: &mut Session, target: &Target) -> Result<Vec<String>> 
         let is_ours = name
             .strip_prefix(&start)
             .is_some_and(|rest| rest.len() == 10 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if is_ours && maintenance.value(&format!("select pg_try_advisory_lock({})", lock_number(name)))? == "t" {
+        if is_ours && lock::take_as_maker(maintenance, name)? {
             // Another run may have dropped it between the two questions.
             maintenance.execute(&format!("drop database if exists {} with (force)", identifier(name)))?;
-            maintenance.value(&format!("select pg_advisory_unlock({})", lock_number(name)))?;
+            lock::give_back_as_maker(maintenance, name)?;
             dropped.push(name.to_owned());
         }
     }
     Ok(dropped)
-}
-
-fn lock_number(name: &str) -> String {
-    format!("hashtextextended({}, 0)", literal(&format!("xtask:database:{name}")))
 }
 
 /// The new database, for as long as this run works on it.
@@ -85,7 +81,7 @@ impl Scratch {
         let model = exists(&mut maintenance, &target.database)?.then_some(target.database.as_str());
         let encoding = manifest.database["encoding"].as_str().unwrap_or("UTF8");
         let options = facts::create_options(&mut maintenance, model, encoding)?;
-        maintenance.value(&format!("select pg_advisory_lock({})", lock_number(&name)))?;
+        lock::take_as_maker(&mut maintenance, &name)?;
         maintenance
             .execute(&format!("create database {} {options}", identifier(&name)))
             .context("failed to make the new database")?;

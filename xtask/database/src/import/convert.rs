@@ -65,8 +65,8 @@ pub fn convert(history: &mut History, values: &BTreeMap<String, String>) -> Vec<
         }
     }
     let repeatable = history.repeatable.clone();
-    for item in &repeatable {
-        let file = format!("repeatable/{}.sql", safe_name(&item.name));
+    for (item, name) in repeatable.iter().zip(names_in_order(&repeatable)) {
+        let file = format!("repeatable/{name}.sql");
         if let Some(output) = one(history, item, &item.file, &item.up, file, values) {
             match output.how {
                 "" => outputs.push(output),
@@ -75,6 +75,15 @@ pub fn convert(history: &mut History, values: &BTreeMap<String, String>) -> Vec<
         }
     }
     outputs
+}
+
+/// Names of repeatable files that sort as they stand: one may need what another makes.
+fn names_in_order(items: &[Item]) -> Vec<String> {
+    let names: Vec<String> = items.iter().map(|item| safe_name(&item.name)).collect();
+    match names.windows(2).all(|pair| format!("{}.sql", pair[0]) < format!("{}.sql", pair[1])) {
+        true => names,
+        false => names.iter().enumerate().map(|(index, name)| format!("{:03}_{name}", index + 1)).collect(),
+    }
 }
 
 fn is_blank(bytes: &[u8]) -> bool {

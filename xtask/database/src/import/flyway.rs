@@ -56,6 +56,8 @@ pub(super) fn read(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut Histo
                 .push(format!("{file}: a baseline script is not carried over; the versions it stands for are")),
         }
     }
+    // By what Flyway calls their description.
+    history.repeatable.sort_by_key(|item| item.name.replace('_', " "));
     let plain = |parts: &[String]| -> Vec<String> {
         let mut parts: Vec<String> = parts.iter().map(|part| part.trim_start_matches('0').to_owned()).collect();
         while parts.last().is_some_and(String::is_empty) {

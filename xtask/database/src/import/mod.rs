@@ -5,6 +5,8 @@ pub mod adopt;
 pub mod convert;
 mod flyway;
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -136,13 +138,16 @@ fn detect(folder: &Utf8Path, files: &[Utf8PathBuf]) -> Format {
     let begins = |file: &Utf8PathBuf, wanted: &str| {
         std::fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains(wanted))
     };
+    let is_of = |file: &Utf8PathBuf, tool: &str| {
+        std::fs::read(folder.join(file)).is_ok_and(|bytes| stranger(&bytes) == Some(tool))
+    };
     let is_rust =
         folder.ancestors().take(4).any(|folder| folder.join("Cargo.toml").is_file() || folder.join(".sqlx").is_dir());
     if holds(&|file| name_of(file) == "up.sql") {
         Format::Diesel
     } else if holds(&|file| flyway::parse(name_of(file)).is_some()) {
         Format::Flyway
-    } else if holds(&|file| file.extension() == Some("sql") && begins(file, "-- migrate:up")) {
+    } else if holds(&|file| file.extension() == Some("sql") && is_of(file, "dbmate")) {
         Format::Dbmate
     } else if holds(&|file| file.extension() == Some("sql") && begins(file, "-- no-transaction")) {
         Format::Sqlx
@@ -190,8 +195,33 @@ fn diesel(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> Re
     Ok(())
 }
 
+/// How a file of plain SQL that takes back is named, and the one that it takes back: `1.undo.a.sql` and `1.do.a.sql`.
+const WAYS_BACK: [(&str, &str); 11] = [
+    (".undo.", ".do."),
+    (".down.", ".up."),
+    (".down.", "."),
+    (".undo.", "."),
+    ("_down.sql", "_up.sql"),
+    ("-down.sql", "-up.sql"),
+    ("_down.sql", ".sql"),
+    ("_undo.sql", ".sql"),
+    (".revert.sql", ".sql"),
+    (".rollback.sql", ".sql"),
+    ("_rollback.sql", ".sql"),
+];
+
+/// The file that another one takes back.
+fn taken_back<'a>(file: &Utf8Path, files: &'a [Utf8PathBuf]) -> Option<&'a Utf8PathBuf> {
+    let name = name_of(file);
+    let ups = WAYS_BACK.iter().filter(|(back, _)| name.contains(back)).map(|(back, up)| name.replacen(back, up, 1));
+    ups.map(|up| file.with_file_name(up)).find_map(|up| files.iter().find(|file| **file == up))
+}
+
 /// dbmate, golang-migrate, sqlx and plain SQL: a number in front of the name, and of the folder where there is one.
 fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> Result<()> {
+    let is_plain = history.format == Format::Plain;
+    let backs: BTreeMap<&Utf8PathBuf, &Utf8PathBuf> =
+        files.iter().filter(|_| is_plain).filter_map(|file| Some((taken_back(file, files)?, file))).collect();
     for file in files.iter().filter(|file| file.extension() == Some("sql")) {
         let name = name_of(file);
         if history.format.is_flat() && file.components().count() > 1 {
@@ -199,7 +229,11 @@ fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> 
             history.notes.push(format!("{file}: {message}"));
             continue;
         }
-        if name.ends_with(".down.sql") {
+        if name.ends_with(".down.sql") || backs.values().any(|back| *back == file) {
+            continue;
+        }
+        if is_plain && name.contains(".undo.") {
+            history.notes.push(format!("{file}: there is no migration that it would take back"));
             continue;
         }
         if history.format == Format::GolangMigrate && !name.ends_with(".up.sql") {
@@ -219,19 +253,23 @@ fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> 
                 rest = name;
                 digits
             }
-            None if history.format == Format::Plain => String::new(),
+            None if is_plain => String::new(),
             None => {
                 history.notes.push(format!("{file}: it has no version, and is not carried over"));
                 continue;
             }
         };
         let bytes = std::fs::read(folder.join(file))?;
-        if let Some(tool) = stranger(&bytes).filter(|_| history.format == Format::Plain) {
+        if let Some(tool) = stranger(&bytes).filter(|_| is_plain) {
             let message = format!("it is a file of {tool}, whose parts would all be run");
             history.findings.push(problem(file, message).hint("take only what goes up into a folder of its own"));
         }
-        let down = file.with_file_name(format!("{stem}.down.sql"));
+        let down = match backs.get(file) {
+            Some(down) => (*down).clone(),
+            None => file.with_file_name(format!("{stem}.down.sql")),
+        };
         let down = std::fs::read(folder.join(&down)).ok().map(|bytes| (down, bytes));
+        let rest = rest.strip_prefix("do.").filter(|_| is_plain).map_or(rest.clone(), str::to_owned);
         let mut item = Item { theirs, parts, name: rest, up: bytes, down, ..Item::of(file) };
         match history.format {
             Format::Dbmate => convert::sections(&mut item, history),
@@ -249,17 +287,18 @@ fn numbered(folder: &Utf8Path, files: &[Utf8PathBuf], history: &mut History) -> 
     Ok(())
 }
 
-/// The tool whose marks a file has, when that is none of those that are known here.
+/// The tool whose marks a file has, when that is none that runs a file as a whole.
 fn stranger(bytes: &[u8]) -> Option<&'static str> {
-    const MARKS: [(&str, &str); 4] = [
-        ("-- +goose ", "goose"),
-        ("-- +migrate ", "sql-migrate"),
-        ("--liquibase formatted sql", "Liquibase"),
-        ("-- //@UNDO", "MyBatis Migrations"),
+    const MARKS: [(&str, &str); 5] = [
+        ("migrate:up", "dbmate"),
+        ("+goose ", "goose"),
+        ("+migrate ", "sql-migrate"),
+        ("liquibase formatted sql", "Liquibase"),
+        ("//@UNDO", "MyBatis Migrations"),
     ];
     let text = String::from_utf8_lossy(bytes);
-    let has = |mark: &str| text.lines().any(|line| line.trim_start().starts_with(mark));
-    MARKS.into_iter().find(|(mark, _)| has(mark)).map(|(_, tool)| tool)
+    let notes = || text.lines().filter_map(|line| line.trim_start().strip_prefix("--")).map(str::trim_start);
+    MARKS.into_iter().find(|(mark, _)| notes().any(|note| note.starts_with(mark))).map(|(_, tool)| tool)
 }
 
 impl Item {

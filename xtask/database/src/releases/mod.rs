@@ -8,9 +8,9 @@ mod write;
 
 use serde_json::{Value, json};
 
-pub use read::{Look, find, list, look, steps};
+pub use read::{Look, backups, find, list, look, steps};
 pub use verify::{check_file, verify};
-pub use write::{Opening, begin, close, end, is_lost, open, prepare};
+pub use write::{Opening, close, is_lost, note, note_after, open, prepare};
 
 const TABLES: &str = "
 create table if not exists ops.release (
@@ -48,7 +48,9 @@ create table if not exists ops.release_step (
 create table if not exists ops.release_key (
     only_row boolean primary key default true check (only_row),
     -- keys the hashes of values, so that none can be found by trying
-    key text not null
+    key text not null,
+    -- the chain's value of the newest step, so that a history cut short shows
+    head text
 );
 ";
 

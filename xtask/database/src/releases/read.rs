@@ -28,6 +28,7 @@ impl Look {
 
 /// SQLSTATE of a table that is not there yet, and of a schema.
 const MISSING: [&str; 2] = ["42P01", "3F000"];
+const COLUMN_MISSING: &str = "42703";
 
 fn columns() -> String {
     format!(
@@ -52,18 +53,23 @@ pub fn look(session: &mut Session) -> Result<Look> {
         one("where state = 'verified'"),
         one(""),
         "select 1 from ops.release_step limit 1".to_owned(),
+        "select head from ops.release_key".to_owned(),
     ];
     let answers = session.run_all(&statements.each_ref().map(String::as_str))?;
     let mut rows = Vec::new();
+    let mut is_whole = true;
     for answer in answers {
         match answer.error {
             Some(error) if MISSING.contains(&error.sqlstate.as_str()) => return Ok(Look::default()),
+            // Of a version before this one; a backup may bring it back.
+            Some(error) if error.sqlstate == COLUMN_MISSING => is_whole = false,
             Some(error) => return Err(error.into()),
             None => rows.push(answer.rows.trim_end_matches('\n').to_owned()),
         }
     }
     let release = |row: &String| serde_json::from_str(row).ok().as_ref().and_then(release);
-    Ok(Look { is_ready: !rows[0].is_empty(), live: release(&rows[1]), latest: release(&rows[2]), key: rows[0].clone() })
+    let is_ready = is_whole && !rows[0].is_empty();
+    Ok(Look { is_ready, live: release(&rows[1]), latest: release(&rows[2]), key: rows[0].clone() })
 }
 
 /// The newest releases, newest first; none where there is no ledger yet.
@@ -73,6 +79,17 @@ pub fn list(session: &mut Session, count: u32) -> Result<Vec<Release>> {
     }
     let query = format!("select {} from ops.release order by number desc limit {count}", columns());
     Ok(session.query(&query)?.iter().filter_map(release).collect())
+}
+
+/// The backups that were made for the newest releases, by their ids.
+pub fn backups(session: &mut Session, count: u32) -> Result<Vec<String>> {
+    if !is_there(session)? {
+        return Ok(Vec::new());
+    }
+    let query = format!("select outcome from ops.release order by number desc limit {count}");
+    let outcome = |row: &Value| serde_json::from_str::<Value>(row["outcome"].as_str()?).ok();
+    let all = session.query(&query)?;
+    Ok(all.iter().filter_map(|row| outcome(row)?["backup"].as_str().map(str::to_owned)).collect())
 }
 
 /// One release by its number.

@@ -58,6 +58,14 @@ pub fn verify(session: &mut Session) -> Result<Vec<Finding>> {
     for row in &gaps {
         findings.push(Finding::error(format!("release {} was removed", row["number"])));
     }
+    let is_cut = session.value(
+        "select coalesce((select head from ops.release_key), '-') is distinct from \
+         coalesce((select chain_sha256 from ops.release_step order by id desc limit 1), '-')",
+    )? == "t";
+    if is_cut && findings.is_empty() {
+        findings
+            .push(Finding::error("the journal does not end where the tasks left it: its newest entries were removed"));
+    }
     Ok(findings)
 }
 

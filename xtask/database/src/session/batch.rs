@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
-use super::{Session, SqlError, closed, sql_error};
+use super::{Session, SqlError, sent, sql_error};
 
 /// A psql variable. It cannot get into a user's statement, because no colon there reaches psql as one.
 const FAILED: &str = "xtask_failed";
@@ -40,7 +40,7 @@ impl Session {
         let last = statements.len().saturating_sub(1);
         let mut text = String::new();
         for (index, statement) in statements.iter().enumerate() {
-            text.push_str(&closed(statement));
+            text.push_str(&sent(statement));
             text.push_str(&format!(
                 "\\if :ERROR\n\\set {FAILED} 1\n\\warn {mark} {index} -v\n\\errverbose\n\\warn {mark} {index} :SQLSTATE\n"
             ));
@@ -86,8 +86,9 @@ impl Session {
                     verbose = Some(Vec::new());
                     continue;
                 }
-                Some([index, sqlstate]) => {
+                Some([index, rest @ ..]) if verbose.is_some() => {
                     let index = index.parse().unwrap_or(batch.last);
+                    let sqlstate = rest.first().copied().unwrap_or_default();
                     let error = sql_error(&mut lines, &verbose.take().unwrap_or_default(), sqlstate);
                     outcome.error.get_or_insert((index, Box::new(error)));
                     index

@@ -123,7 +123,7 @@ impl Engine for Local<'_> {
         Ok(())
     }
 
-    fn preflight(&self, _artifact: &Artifact, changing: &[Unit]) -> Result<Vec<Finding>> {
+    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let changed: Vec<&Service> = changing.iter().filter_map(|unit| self.world.services.get(&unit.name)).collect();
         findings.extend(converge::taken_ports(&self.stack(), changed.iter().copied()));
@@ -191,7 +191,7 @@ impl Engine for Local<'_> {
         Ok(Render::new(json!({"services": services}), &units))
     }
 
-    fn build(&self, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins> {
+    fn build(&self, artifact: &Artifact, services: &[String], _: Option<&Render>, step: &Step) -> Result<Pins> {
         for entry in entries(&self.world.folder()) {
             // What a killed run left.
             if entry.file_name().is_some_and(|name| name.starts_with('.') && name.ends_with(".new")) {
@@ -325,6 +325,10 @@ impl Engine for Local<'_> {
             }
             None => files::remove(&path),
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        live_file(&self.world.folder()).is_file()
     }
 
     fn give_back(&self) -> Result<bool> {

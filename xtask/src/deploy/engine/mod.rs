@@ -218,11 +218,12 @@ pub trait Engine: Sync {
     /// Reads what takes a while, so that it can be done beside other things.
     fn warm(&self) -> Result<()>;
     /// Everything that would stop a deployment; nothing is touched. `changing` are the units that will be started.
-    fn preflight(&self, artifact: &Artifact, changing: &[Unit]) -> Result<Vec<Finding>>;
+    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>>;
     /// How the artifact is to run with these values, whose hashes are given.
     fn render(&self, artifact: &Artifact, values: &Values, hashes: &BTreeMap<String, String>) -> Result<Render>;
-    /// Makes what the named services need and is not there yet; what pins each.
-    fn build(&self, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins>;
+    /// Makes what the named services need and is not there yet; what pins each. With a render also all that it runs beside
+    /// them.
+    fn build(&self, artifact: &Artifact, services: &[String], render: Option<&Render>, step: &Step) -> Result<Pins>;
     /// The render with what was built in the place of what was to be built.
     fn pin(&self, render: &Render, pins: &Pins) -> Result<Render>;
     /// What a pinned render needs and is no longer there, in words.
@@ -238,7 +239,9 @@ pub trait Engine: Sync {
     fn remove(&self, name: &str) -> Result<()>;
     /// Notes which release runs now, None for none, for tasks that ask without a database.
     fn settle(&self, release: Option<(i64, &Applied<'_>)>) -> Result<()>;
-    /// Brings back what ran here before any release did; false where there was nothing.
+    /// Whether it is a release that runs; false while the sources do.
+    fn is_settled(&self) -> bool;
+    /// Brings back the sources, where they ran in the place of a release; false where they cannot.
     fn give_back(&self) -> Result<bool>;
     /// What a unit has said, oldest first: the last lines, or those that are at most so old.
     fn log(&self, name: &str, part: LogPart) -> Result<Vec<LogLine>>;

@@ -5,25 +5,22 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{GATE, LOCK, RECORD, ROLLBACK, ROLLOUT, Run, refused, schema_of};
+use super::{Before, GATE, RECORD, ROLLBACK, ROLLOUT, Run, refused, schema_of};
 use crate::deploy::engine::{self, Applied, Render};
 use crate::deploy::gate::{self, Gate};
 use crate::deploy::plan::Plan;
 use crate::deploy::{facts, schema};
 use crate::ui::{self, Exit, Failure, Step, exit, redact};
 use database::ledger;
-use database::lock::{self, Protects};
-use database::releases::{self, Release, State};
-use database::session::Session;
-
-/// How long a database that went away in the middle may take to be back.
-const PATIENCE: Duration = Duration::from_secs(15);
+use database::releases::{Release, State};
 
 /// What runs again.
 enum Restored {
     Release(i64),
     Sources,
     Nothing,
+    /// Nothing of this engine; another one runs what it ran.
+    Elsewhere(i64, String),
 }
 
 impl Run<'_> {
@@ -32,30 +29,41 @@ impl Run<'_> {
         exit::report(&error);
         let message = redact::mask(&format!("{error:#}")).into_owned();
         self.outcome.insert("message".to_owned(), json!(message));
-        if releases::is_lost(&error) && !self.reconnect() {
+        if !self.secure() {
             return Err(self.stuck(plan, "the lock of this environment was lost, so nothing more is touched", None));
         }
         match self.restore_before(plan) {
             Ok(Restored::Release(number)) => {
                 self.close(State::RolledBack)?;
-                facts::note(self.world, self.number, State::RolledBack, &plan.artifact.id);
                 self.tell_failure(plan, State::RolledBack);
                 let message = format!("release {} failed; release {number} runs again", self.number);
                 Err(Failure::new(Exit::RolledBack, message).hint(self.look_hint(plan)).into())
             }
             Ok(Restored::Sources) => {
                 self.close(State::RolledBack)?;
-                facts::note(self.world, self.number, State::RolledBack, &plan.artifact.id);
                 self.tell_failure(plan, State::RolledBack);
                 let message = format!("release {} failed; the services run from their sources again", self.number);
                 Err(Failure::new(Exit::RolledBack, message).hint(self.look_hint(plan)).into())
             }
             Ok(Restored::Nothing) => {
                 self.close(State::Failed)?;
-                facts::note(self.world, self.number, State::Failed, &plan.artifact.id);
                 self.tell_failure(plan, State::Failed);
                 let message = format!("release {} failed and was stopped; there is none before it", self.number);
                 Err(Failure::failed(message).hint(self.look_hint(plan)).into())
+            }
+            Ok(Restored::Elsewhere(number, engine)) => {
+                self.close(State::Failed)?;
+                self.tell_failure(plan, State::Failed);
+                let message = format!(
+                    "release {} failed and was stopped; release {number} was deployed by the engine {engine}, which was not \
+                     touched",
+                    self.number
+                );
+                let hint = format!(
+                    "see how that one is: `cargo xtask health --env {0}`; bring it back: `cargo xtask rollback {0} --to {number}`",
+                    plan.environment
+                );
+                Err(Failure::failed(message).hint(hint).into())
             }
             Err(second) => {
                 exit::report(&second);
@@ -70,20 +78,31 @@ impl Run<'_> {
     }
 
     fn restore_before(&mut self, plan: &Plan) -> Result<Restored> {
-        let Some(live) = plan.live.clone() else {
-            return self.step(ROLLBACK, |run, _| {
-                run.prove(ROLLBACK, "bring back what ran before any release")?;
+        let own = plan.live.clone().filter(|live| live.engine == self.engine.name());
+        if plan.found_running || own.is_none() {
+            let restored = self.step(ROLLBACK, |run, _| {
+                run.prove(ROLLBACK, "bring back what ran before this release")?;
                 run.engine.settle(None)?;
                 if plan.found_running && run.engine.give_back()? {
-                    return Ok(Restored::Sources);
+                    return Ok(Some(Restored::Sources));
+                }
+                if own.is_some() {
+                    return Ok(None);
                 }
                 for unit in run.engine.observe()?.iter().filter(|running| !running.fingerprint.is_empty()) {
                     run.prove(ROLLBACK, &format!("stop {}", unit.name))?;
                     run.engine.remove(&unit.name)?;
                 }
-                Ok(Restored::Nothing)
-            });
-        };
+                Ok(Some(match &plan.live {
+                    Some(live) => Restored::Elsewhere(live.content(), live.engine.clone()),
+                    None => Restored::Nothing,
+                }))
+            })?;
+            if let Some(restored) = restored {
+                return Ok(restored);
+            }
+        }
+        let live = own.context("there is no release to bring back")?;
         let evidence = self.step(ROLLBACK, |run, step| {
             let render = run.restore(ROLLBACK, &live, step)?;
             let gate = Gate { soak: Duration::ZERO, is_sabotaged: false, ..run.gate };
@@ -103,7 +122,7 @@ impl Run<'_> {
         let (render, values) =
             engine::read_release(&folder).with_context(|| format!("release {} cannot come back", release.content()))?;
         let applied = Applied { folder: &folder, render: &render, values: &values };
-        self.converge(name, &applied, Some(&render), step)?;
+        self.converge(name, &applied, Before::Itself, step)?;
         self.engine.settle(Some((release.content(), &applied)))?;
         Ok(render)
     }
@@ -119,7 +138,7 @@ impl Run<'_> {
         self.outcome.insert("stuck".to_owned(), json!({"why": why, "states": states}));
         // When the database is away this cannot be written down; the message says it all.
         let recorded = self.close(State::Stuck);
-        facts::note(self.world, self.number, State::Stuck, &plan.artifact.id);
+        facts::note(self.world, self.number, State::Stuck, &self.artifact);
         self.tell_failure(plan, State::Stuck);
         let mut message = format!("release {} failed, and {why}; now {states}", self.number);
         if recorded.is_err() {
@@ -136,42 +155,19 @@ impl Run<'_> {
         Failure::new(Exit::Stuck, message).hint(hint).into()
     }
 
-    /// A new session with the lock, when nobody else has taken it and no newer release was begun meanwhile.
-    pub(super) fn reconnect(&mut self) -> bool {
-        ui::warn("the session with the database was lost; trying to take the lock again");
-        let again = || -> Result<Session> {
-            let mut session = Session::open_within(self.target, &ledger::purpose("deploy"), PATIENCE)?;
-            lock::take(&mut session, Protects::Release, Duration::ZERO)?;
-            releases::end(&mut session, self.number, LOCK, "note", "taken again: the session was lost")?;
-            Ok(session)
-        };
-        match again() {
-            Ok(session) => {
-                self.session = session;
-                true
-            }
-            Err(error) => {
-                ui::warn(&format!("{error:#}"));
-                false
-            }
-        }
-    }
-
     /// Applies the record of an earlier release again, at the wish of a person.
     pub fn roll_back(mut self, plan: &Plan, release: &Release) -> Result<Exit> {
-        facts::note(self.world, self.number, State::Running, &release.artifact);
+        facts::note(self.world, self.number, State::Running, &self.artifact);
         let mut gate = self.gate;
         gate.is_sabotaged = false;
         let result = self.step(ROLLOUT, |run, step| run.restore(ROLLOUT, release, step)).and_then(|render| {
             let evidence = self.step(GATE, |run, step| gate::hold(run.engine, &render.units(), &gate, step))?;
             self.outcome.insert("gate".to_owned(), evidence);
-            releases::begin(&mut self.session, self.number, RECORD, "")?;
-            self.note_schema()?;
+            self.step(RECORD, |run, _| run.note_schema())?;
             self.close(State::Verified)
         });
         match result {
             Ok(()) => {
-                facts::note(self.world, self.number, State::Verified, &release.artifact);
                 self.after(plan);
                 ui::say(&format!(
                     "release {} runs again in `{}`, as release {}",

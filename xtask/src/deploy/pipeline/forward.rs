@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{BACKUP, BUILD, GATE, MIGRATE, PREFLIGHT, RECORD, ROLLOUT, Run, SHOW};
+use super::{BACKUP, BUILD, Before, GATE, HOOKS, LOCK, MIGRATE, PREFLIGHT, RECORD, ROLLOUT, Run, SHOW};
 use crate::deploy::artifact::short;
 use crate::deploy::engine::{Applied, Pins, RENDER_FILE, Render, UnitKind, VALUES_FILE};
 use crate::deploy::hooks::{self, When};
 use crate::deploy::plan::Plan;
 use crate::deploy::values::Values;
 use crate::deploy::{facts, gate, preflight, retention};
+use crate::tasks::db::backup;
+use crate::tasks::migrate;
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, Step, exit, redact};
 use database::releases::{self, State};
@@ -31,7 +33,7 @@ impl Run<'_> {
         done: &BTreeSet<String>,
         ask: &mut dyn FnMut(&Plan) -> Result<bool>,
     ) -> Result<Exit> {
-        facts::note(self.world, self.number, State::Running, &plan.artifact.id);
+        facts::note(self.world, self.number, State::Running, &self.artifact);
         let render = match self.prepare(plan, values, done, ask) {
             Ok(render) => render,
             Err(stop) => return self.stop(plan, stop),
@@ -66,7 +68,7 @@ impl Run<'_> {
     ) -> Result<Render, Stop> {
         let stop = |state: State| move |error: anyhow::Error| Stop { state, error };
         self.step(PREFLIGHT, |run, _| {
-            let report = preflight::run(run.world, run.engine, run.target, &mut run.session, plan, &run.overrides)?;
+            let report = preflight::run(run.world, run.engine, &run.target, &mut run.session, plan, &run.overrides)?;
             if !report.overridden.is_empty() {
                 run.outcome.insert("overridden".to_owned(), json!(report.overridden));
             }
@@ -81,27 +83,30 @@ impl Run<'_> {
         self.outcome.insert("pins".to_owned(), json!(pins));
         if !done.contains(SHOW) {
             self.show(plan, ask).map_err(stop(State::Declined))?;
-            let told = self.told(plan, State::Running);
-            hooks::run(self.world, When::PreDeploy, &told)
-                .context(Failure::refused("a pre-deploy hook said no; nothing was touched"))
-                .map_err(stop(State::Refused))?;
+        }
+        if !done.contains(HOOKS) {
+            self.step(HOOKS, |run, _| {
+                hooks::run(run.world, When::PreDeploy, &run.told(plan, State::Running))
+                    .context(Failure::refused("a pre-deploy hook said no; nothing was touched"))
+            })
+            .map_err(stop(State::Refused))?;
         }
         if plan.backs_up && !done.contains(BACKUP) {
             let id = self
                 .step(BACKUP, |run, step| {
-                    crate::tasks::db::backup::before_deploy(
-                        run.world.workspace,
-                        run.world.environment,
-                        run.target,
-                        step,
-                    )
+                    let kept = releases::backups(&mut run.session, retention::KEEP)?;
+                    backup::before_deploy(run.world.workspace, run.world.environment, &run.target, &kept, step)
                 })
                 .map_err(stop(State::Failed))?;
             self.outcome.insert("backup".to_owned(), json!(id));
         }
         let migrated = self
             .step(MIGRATE, |run, _| {
-                crate::tasks::migrate::apply_for_deploy(run.world.workspace, run.world.environment, run.target)
+                let planned = migrate::Planned {
+                    files: plan.migrations.iter().map(|it| (it.title.as_str(), it.sha256.as_str())).collect(),
+                    seeds: &plan.seeds,
+                };
+                migrate::apply_for_deploy(run.world.workspace, run.world.environment, &run.target, &planned)
             })
             .map_err(stop(State::Failed))?;
         if !migrated.is_empty() {
@@ -119,11 +124,11 @@ impl Run<'_> {
             .filter(|unit| unit.kind == UnitKind::Service)
             .map(|unit| unit.name)
             .collect();
-        self.engine.build(&plan.artifact, &services, step)
+        self.engine.build(&plan.artifact, &services, Some(&plan.render), step)
     }
 
     fn show(&mut self, plan: &Plan, ask: &mut dyn FnMut(&Plan) -> Result<bool>) -> Result<()> {
-        releases::begin(&mut self.session, self.number, SHOW, "")?;
+        self.note(SHOW, "begin", "")?;
         facts::note_step(self.world, self.number, SHOW);
         let answer = ask(plan);
         let (event, detail) = match &answer {
@@ -131,10 +136,10 @@ impl Run<'_> {
             Ok(false) => ("failed", "declined".to_owned()),
             Err(error) => ("failed", format!("{error:#}")),
         };
-        releases::end(&mut self.session, self.number, SHOW, event, &redact::mask(&detail))?;
+        self.note(SHOW, event, &redact::mask(&detail))?;
         match answer? {
             true => Ok(()),
-            false => Err(Failure::refused("declined; nothing was touched").into()),
+            false => Err(Failure::refused("declined; nothing was rolled out").into()),
         }
     }
 
@@ -148,27 +153,33 @@ impl Run<'_> {
     /// Rolls out, holds to the gate, records.
     fn roll_out(&mut self, plan: &Plan, applied: &Applied<'_>) -> Result<()> {
         let live = plan.live_document().map(|document| Render { document: document.clone() });
-        self.step(ROLLOUT, |run, step| run.converge(ROLLOUT, applied, live.as_ref(), step))?;
+        self.step(ROLLOUT, |run, step| run.converge(ROLLOUT, applied, Before::Live(live.as_ref()), step))?;
         let gate = self.gate;
         let evidence = self.step(GATE, |run, step| gate::hold(run.engine, &applied.render.units(), &gate, step))?;
         self.outcome.insert("gate".to_owned(), evidence);
-        releases::begin(&mut self.session, self.number, RECORD, "")?;
-        facts::note_step(self.world, self.number, RECORD);
-        self.engine.settle(Some((self.number, applied)))?;
-        self.note_schema()?;
+        self.step(RECORD, |run, _| {
+            run.engine.settle(Some((run.number, applied)))?;
+            run.note_schema()
+        })?;
         self.close(State::Verified)?;
-        facts::note(self.world, self.number, State::Verified, &plan.artifact.id);
         self.after(plan);
         Ok(())
     }
 
     /// What follows a release that is verified; nothing of it can undo that.
     pub(super) fn after(&mut self, plan: &Plan) {
+        if let Some(live) = plan.live.as_ref().filter(|live| live.engine != self.engine.name()) {
+            ui::warn(&format!(
+                "release {} was deployed by the engine {}; what of it still runs there was not touched",
+                live.number, live.engine
+            ));
+        }
         let told = self.told(plan, State::Verified);
         if let Err(error) = hooks::run(self.world, When::PostDeploy, &told) {
             let text = format!("a post-deploy hook failed: {error:#}");
             ui::warn(&text);
-            let noted = releases::end(&mut self.session, self.number, "post-deploy", "failed", &redact::mask(&text));
+            let noted =
+                releases::note_after(&mut self.session, self.number, "post-deploy", "failed", &redact::mask(&text));
             if let Err(error) = noted {
                 ui::warn(&format!("that could not be recorded: {error:#}"));
             }
@@ -184,23 +195,35 @@ impl Run<'_> {
     /// Ends a run that has rolled nothing out: what ran before runs on.
     fn stop(mut self, plan: &Plan, stop: Stop) -> Result<Exit> {
         let Stop { state, error } = stop;
+        let code = exit::exit_of(&error);
         self.outcome.insert("message".to_owned(), json!(redact::mask(&format!("{error:#}"))));
-        if releases::is_lost(&error) && !self.reconnect() {
-            let what = format!("release {} stopped before anything was rolled out", self.number);
-            let hint = format!("when the database is back: `cargo xtask deploy {} --resume`", plan.environment);
+        let (number, environment) = (self.number, &plan.environment);
+        if !self.secure() {
+            let what = format!("release {number} stopped before anything was rolled out");
+            let hint = format!("when the database is back: `cargo xtask deploy {environment} --resume`");
             return Err(error.context(Failure::cannot_tell(what).hint(hint)));
         }
-        if let Err(second) = self.close(state) {
-            ui::warn(&format!("how release {} ended could not be recorded: {second:#}", self.number));
+        if self.is_half_done {
+            // What its first run has rolled out stands: the release stays open, for one of the two ways out of it.
+            let why = redact::mask(&format!("{error:#}")).into_owned();
+            if let Err(second) = self.note(LOCK, "note", &format!("not resumed: {why}")) {
+                ui::warn(&format!("that could not be recorded: {second:#}"));
+            }
+            let what = format!("release {number} was not resumed, and may still be half rolled out");
+            let hint = format!(
+                "mend it, then `cargo xtask deploy {environment} --resume`; or go back: `cargo xtask rollback {environment}`"
+            );
+            return Err(error.context(Failure::new(code, what).hint(hint)));
         }
-        facts::note(self.world, self.number, state, &plan.artifact.id);
+        if let Err(second) = self.close(state) {
+            ui::warn(&format!("how release {number} ended could not be recorded: {second:#}"));
+        }
         if state == State::Failed {
             self.tell_failure(plan, state);
             let serving = plan.live.as_ref().map_or("nothing was rolled out".to_owned(), |live| {
                 format!("nothing was rolled out: release {} goes on", live.number)
             });
-            let code = exit::exit_of(&error);
-            return Err(error.context(Failure::new(code, format!("release {} failed; {serving}", self.number))));
+            return Err(error.context(Failure::new(code, format!("release {number} failed; {serving}"))));
         }
         Err(error)
     }

@@ -5,28 +5,30 @@ mod back;
 mod forward;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::engine::{self, Applied, Engine, Render, UnitKind, World};
+use super::engine::{self, Applied, Engine, Render, Running, UnitKind, World};
 use super::gate::{self, Gate};
 use super::hooks::{self, When};
-use super::plan::{self, Action, Plan};
+use super::plan::{self, Action, Now, Objection, Plan};
 use super::preflight::Overrides;
 use super::{facts, schema};
 use crate::ui::{self, Exit, Failure, Step, redact};
 use database::Target;
 use database::ledger;
+use database::lock::{self, Protects};
 use database::releases::{self, Release, State};
-use database::session::Session;
+use database::session::{self, Session};
 
 /// The steps, by the names that the journal has.
 pub const LOCK: &str = "lock";
 pub const PREFLIGHT: &str = "preflight";
 pub const BUILD: &str = "build";
 pub const SHOW: &str = "show";
+pub const HOOKS: &str = "pre-deploy";
 pub const BACKUP: &str = "backup";
 pub const MIGRATE: &str = "migrate";
 pub const ROLLOUT: &str = "rollout";
@@ -39,15 +41,27 @@ pub const ROLLBACK: &str = "rollback";
 pub struct Run<'a> {
     pub world: &'a World<'a>,
     pub engine: &'a dyn Engine,
-    pub target: &'a Target,
+    pub target: Target,
     pub session: Session,
     pub number: i64,
+    /// The id of what is deployed.
+    pub artifact: String,
     pub gate: Gate,
     pub overrides: Overrides,
+    /// An earlier run of this release was killed while it rolled out: what runs may be half of it.
+    pub is_half_done: bool,
     /// What its row will tell when it is closed.
     pub outcome: serde_json::Map<String, Value>,
     /// Keeps others of this machine away, from the rollout on.
     pub hold: Option<Box<dyn Send>>,
+}
+
+/// What a release takes the place of.
+enum Before<'a> {
+    /// The live release, where there is one.
+    Live(Option<&'a Render>),
+    /// Of its own: it comes back.
+    Itself,
 }
 
 impl Run<'_> {
@@ -64,22 +78,31 @@ impl Run<'_> {
         }
     }
 
-    /// Brings what runs to what a release says, in the order of dependency; the lock is proved before each effect.
-    fn converge(&mut self, name: &str, applied: &Applied<'_>, live: Option<&Render>, step: &Step) -> Result<()> {
+    /// Brings what runs to what a release says, in the order of dependency; the lock is proved before each effect. `live`
+    /// is what it takes the place of.
+    fn converge(&mut self, name: &str, applied: &Applied<'_>, live: Before<'_>, step: &Step) -> Result<()> {
         let running = self.engine.observe()?;
-        let actions: BTreeMap<String, Action> = plan::actions(applied.render, live, &running).into_iter().collect();
+        let deviates = |running: &Running| self.engine.deviates(applied.render, running);
+        let (live, is_restoring) = match live {
+            Before::Live(live) => (live, false),
+            Before::Itself => (Some(applied.render), true),
+        };
+        let now = Now { live, running: &running, deviates: &deviates, is_restoring };
+        let actions = plan::actions(applied.render, &now);
+        let named: BTreeMap<&str, &Action> = actions.iter().map(|(name, action)| (name.as_str(), action)).collect();
+        // First, because what is gone may hold what something new needs: a port.
+        for (gone, _) in actions.iter().filter(|(_, action)| *action == Action::Remove) {
+            self.prove(name, &format!("stop {gone}"))?;
+            self.engine.remove(gone)?;
+        }
         let mut units = applied.render.units();
-        units.retain(|unit| matches!(actions.get(&unit.name), Some(Action::Start | Action::Replace { .. })));
+        units.retain(|unit| matches!(named.get(unit.name.as_str()), Some(Action::Start | Action::Replace { .. })));
         for unit in &units {
-            self.prove(name, &format!("{} {}", actions[&unit.name].name(), unit.name))?;
+            self.prove(name, &format!("{} {}", named[unit.name.as_str()].name(), unit.name))?;
             self.engine.apply(applied, unit, step)?;
             if unit.kind == UnitKind::Service {
                 gate::wait_until_ready(self.engine, unit, &self.gate, step)?;
             }
-        }
-        for (gone, _) in actions.iter().filter(|(_, action)| **action == Action::Remove) {
-            self.prove(name, &format!("stop {gone}"))?;
-            self.engine.remove(gone)?;
         }
         self.prove(name, "all is as meant")?;
         let running = self.engine.observe()?;
@@ -91,26 +114,75 @@ impl Run<'_> {
 
     /// Fails when the lock was lost or a newer release was begun; leaves a note in the journal.
     fn prove(&mut self, step: &str, effect: &str) -> Result<()> {
-        releases::end(&mut self.session, self.number, step, "note", effect)
+        self.note(step, "note", effect)
+    }
+
+    /// An entry of the journal.
+    fn note(&mut self, step: &str, event: &str, detail: &str) -> Result<()> {
+        self.write(|session, number| releases::note(session, number, step, event, detail))
+    }
+
+    /// Writes to the ledger; once more with a new session where the one there was is gone.
+    fn write(&mut self, write: impl Fn(&mut Session, i64) -> Result<()>) -> Result<()> {
+        match write(&mut self.session, self.number) {
+            Err(error) if session::is_lost(&error) && self.secure() => write(&mut self.session, self.number),
+            other => other,
+        }
+    }
+
+    /// Makes sure of the lock: the session still has it, or a new one takes it, when nobody else has it by now.
+    fn secure(&mut self) -> bool {
+        if lock::is_held(&mut self.session, Protects::Release).unwrap_or(false) {
+            return true;
+        }
+        ui::warn("the session with the database was lost; trying to take the lock again");
+        let again = || -> Result<(Target, Session)> {
+            // A database that was started again may be published on another port.
+            let started = Instant::now();
+            let target = loop {
+                match super::database::target(self.world) {
+                    Err(_) if started.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                    other => break other?,
+                }
+            };
+            let mut session = Session::open_within(&target, &ledger::purpose("deploy"), PATIENCE)?;
+            keep_open(&mut session)?;
+            lock::take(&mut session, Protects::Release, Duration::ZERO)?;
+            releases::note(&mut session, self.number, LOCK, "note", "taken again: the session was lost")?;
+            Ok((target, session))
+        };
+        match again() {
+            Ok((target, session)) => {
+                (self.target, self.session) = (target, session);
+                true
+            }
+            Err(error) => {
+                ui::warn(&format!("{error:#}"));
+                false
+            }
+        }
     }
 
     /// One step: told, journaled before and after, timed.
     fn step<T>(&mut self, name: &str, work: impl FnOnce(&mut Self, &Step) -> Result<T>) -> Result<T> {
         let started = Instant::now();
-        releases::begin(&mut self.session, self.number, name, "")?;
+        self.note(name, "begin", "")?;
         facts::note_step(self.world, self.number, name);
         let step = ui::step(name);
         let result = work(self, &step);
-        let event = if result.is_ok() { "done" } else { "failed" };
-        let detail = match &result {
-            Ok(_) => String::new(),
-            Err(error) => redact::mask(&format!("{error:#}")).into_owned(),
+        let (event, detail) = match &result {
+            Ok(_) => ("done", String::new()),
+            Err(error) => ("failed", redact::mask(&format!("{error:#}")).into_owned()),
         };
         match &result {
             Ok(_) => step.done(),
             Err(_) => drop(step),
         }
-        let noted = releases::end(&mut self.session, self.number, name, event, &detail);
+        // What was lost in the middle of it is taken again where one needs it.
+        let noted = match result.is_ok() {
+            true => self.note(name, event, &detail),
+            false => releases::note(&mut self.session, self.number, name, event, &detail),
+        };
         self.outcome.entry("seconds").or_insert_with(|| json!({}))[name] =
             json!((started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
         match (result, noted) {
@@ -133,8 +205,32 @@ impl Run<'_> {
 
     fn close(&mut self, state: State) -> Result<()> {
         let outcome = Value::Object(self.outcome.clone());
-        releases::close(&mut self.session, self.number, state, &outcome)
+        let closed = self.write(|session, number| match releases::close(session, number, state, &outcome) {
+            // It may have been written before the session was lost.
+            Err(error) if releases::is_lost(&error) => match releases::find(session, number)? {
+                Some(release) if release.state == state && release.outcome == outcome => Ok(()),
+                _ => Err(error),
+            },
+            other => other,
+        });
+        if closed.is_ok() {
+            facts::note(self.world, self.number, state, &self.artifact);
+        }
+        closed
     }
+}
+
+/// How long a database that went away in the middle may take to be back.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Settings of a session that is to be held for as long as a deployment takes.
+pub fn keep_open(session: &mut Session) -> Result<()> {
+    for setting in ["idle_session_timeout", "idle_in_transaction_session_timeout", "statement_timeout"] {
+        session.execute(&format!("set {setting} = 0"))?;
+    }
+    session.execute("set tcp_keepalives_idle = 30")?;
+    Ok(())
 }
 
 /// The versions that a release was verified on.
@@ -152,23 +248,32 @@ pub fn refused(release: &Release, objections: &[String]) -> anyhow::Error {
         .into()
 }
 
-/// Why the live release could not be brought back after this one: what is gone, and what the pending migrations say.
+/// Why the live release could not be brought back after this one: what is gone, what is in its way, and what the migrations
+/// say that came since or are pending.
 pub fn no_way_back(
     world: &World<'_>,
     engine: &dyn Engine,
-    live: Option<&Release>,
+    live: &Release,
+    pinned: Option<&Render>,
     pending: &[plan::Pending],
-) -> Result<Vec<String>> {
-    let Some(live) = live.filter(|live| live.engine == engine.name()) else { return Ok(Vec::new()) };
+    applied: &[String],
+) -> Result<Vec<Objection>> {
     let mut objections = Vec::new();
-    match engine::read_release(&world.release_folder(live.content())) {
-        Ok((render, _)) => {
-            objections.extend(engine.missing(&render)?.into_iter().map(|what| format!("{what} is gone")));
-        }
-        Err(error) => objections.push(format!("{error:#}")),
+    let mut binding = |why: String| objections.push(Objection { why, is_binding: true });
+    if live.engine != engine.name() {
+        let why = format!("release {} runs on the engine {}", live.number, live.engine);
+        objections.push(Objection { why, is_binding: world.environment.is_protected() });
+    } else if let Some(render) = pinned {
+        engine.missing(render)?.into_iter().for_each(|what| binding(format!("{what} is gone")));
+    } else if let Err(error) = engine::read_release(&world.release_folder(live.content())) {
+        binding(format!("{error:#}"));
+    }
+    for why in schema::objections(world.workspace, world.migrations, &schema_of(live), applied)? {
+        objections.push(Objection { why, is_binding: false });
     }
     for migration in pending.iter().filter(|migration| !migration.is_compatible) {
-        objections.push(format!("migration {} is not marked `-- migrate: compatible`", migration.title));
+        let why = format!("migration {} is not marked `-- migrate: compatible`", migration.title);
+        objections.push(Objection { why, is_binding: false });
     }
     Ok(objections)
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::backups::megabytes;
+use crate::deploy::retention;
 use crate::flags::DbBackup;
 use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::tasks::services::DEV;
@@ -18,6 +19,7 @@ use database::backup::policy::{self, Facts};
 use database::backup::store::{self, Store};
 use database::ledger;
 use database::lock::{self, Protects};
+use database::releases;
 use database::session::Session;
 
 /// Locks, removes what killed runs left, dumps and describes one snapshot, then prunes.
@@ -33,8 +35,9 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbBackup) -
     let lock_wait = flags.lock_wait.map_or(Duration::ZERO, Duration::from_secs);
     let mut session = Session::open_within(&target, &ledger::purpose("db backup"), PATIENCE)?;
     ledger::check_identity(&mut session, &environment.name)?;
+    let wanted = releases::backups(&mut session, retention::KEEP)?;
     if flags.plan {
-        return plan(workspace, &store, &policy, &mut session);
+        return plan(workspace, &store, &policy, &wanted, &mut session);
     }
     let _files = store.lock(lock_wait)?;
     store.sweep();
@@ -48,7 +51,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbBackup) -
     let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
     let size = megabytes(manifest.bytes());
     step.done_with(&format!("{}, {size}, {} tables, {rows} rows", manifest.id, manifest.tables.len()));
-    let removed = prune(&store, &policy)?;
+    let removed = prune(&store, &policy, &wanted)?;
     if flags.json {
         ui::json(&json!({
             "id": manifest.id, "folder": backup.folder.as_str(), "bytes": manifest.bytes(),
@@ -60,8 +63,14 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbBackup) -
     Ok(Exit::Done)
 }
 
-/// The same for `deploy`, without a word on stdout; the backup's id.
-pub fn before_deploy(workspace: &Workspace, environment: &Environment, target: &Target, step: &Step) -> Result<String> {
+/// The same for `deploy`, without a word on stdout; the backup's id. `wanted` are those of earlier releases.
+pub fn before_deploy(
+    workspace: &Workspace,
+    environment: &Environment,
+    target: &Target,
+    wanted: &[String],
+    step: &Step,
+) -> Result<String> {
     let policy = BackupPolicy::load(workspace, &environment.name)?;
     let jobs = super::jobs(None, &policy)?;
     let store = Store::of(workspace, environment);
@@ -71,15 +80,15 @@ pub fn before_deploy(workspace: &Workspace, environment: &Environment, target: &
     lock::take(&mut session, Protects::Schema, PATIENCE)?;
     let backup = dump::make(&dump::Order { workspace, target, store: &store, jobs }, &mut session, step)?;
     drop(session);
-    prune(&store, &policy)?;
+    prune(&store, &policy, wanted)?;
     Ok(backup.usable()?.id.clone())
 }
 
 /// Removes what the policy no longer asks for; only after a backup that was completed.
-fn prune(store: &Store, policy: &BackupPolicy) -> Result<Vec<String>> {
+fn prune(store: &Store, policy: &BackupPolicy, wanted: &[String]) -> Result<Vec<String>> {
     let backups = store.list();
     let facts: Vec<Facts> = backups.iter().map(Facts::of).collect();
-    let surplus = policy::surplus(&facts, policy, store::now());
+    let surplus = policy::surplus(&facts, policy, wanted, store::now());
     for backup in backups.iter().filter(|backup| surplus.iter().any(|id| id == backup.id())) {
         store.remove(backup)?;
         ui::say(&format!("removed {}: the policy no longer asks for it", backup.id()));
@@ -88,14 +97,20 @@ fn prune(store: &Store, policy: &BackupPolicy) -> Result<Vec<String>> {
 }
 
 /// What a backup would hold and remove; exit 3, because it would do something.
-fn plan(workspace: &Workspace, store: &Store, policy: &BackupPolicy, session: &mut Session) -> Result<Exit> {
+fn plan(
+    workspace: &Workspace,
+    store: &Store,
+    policy: &BackupPolicy,
+    wanted: &[String],
+    session: &mut Session,
+) -> Result<Exit> {
     let bytes: u64 = session.value("select pg_database_size(current_database())")?.parse().unwrap_or(0);
     ui::out(&format!("back up {} of data into {}", megabytes(bytes), workspace.relative(&store.folder)));
     let now = store::now();
     let new = Facts { id: "the new one".to_owned(), created: now, is_usable: true, verified: None };
     // First, so that it is the newest also of those of this second.
     let facts: Vec<Facts> = std::iter::once(new).chain(store.list().iter().map(Facts::of)).collect();
-    for id in policy::surplus(&facts, policy, now) {
+    for id in policy::surplus(&facts, policy, wanted, now) {
         ui::out(&format!("remove {id}"));
     }
     Ok(Exit::Findings)

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 use database::diff::{self, Difference};
 use database::scratch::{Scratch, copy_schema};
 use database::session::{Session, identifier};
-use database::{Target, ledger};
+use database::{Target, ledger, lock};
 
 /// Replays the migrations that are applied there into an empty database, and compares the two catalogs.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbDiff) -> Result<Exit> {
@@ -20,6 +20,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbDiff) -> 
     ledger::check_identity(&mut live, &environment.name)?;
     let look = ledger::look(&mut live, &target.config.service_role)?;
     let step = ui::step("replay the migrations that are applied");
+    sweep(&mut live)?;
     let empty = Empty::beside(workspace, &target, &mut live, &step)?;
     let (count, missing) = migrate::replay_applied(workspace, &look, empty.target())?;
     step.done_with(&format!("{count} files"));
@@ -88,24 +89,36 @@ enum Empty {
     There { target: Target, server: Target },
 }
 
-/// What a run that was killed leaves is removed by the next.
+/// Behind it stands the number of the database that it was made for, in which its maker holds the lock of its name.
 const PREFIX: &str = "xtask_diff_";
+
+/// Drops what killed runs have left, for this database or for one that is gone. Called before this run makes one itself.
+fn sweep(live: &mut Session) -> Result<()> {
+    let rows = live.query(&format!(
+        "select datname as name from pg_catalog.pg_database, lateral split_part(substr(datname, {}), '_', 1) as made_for \
+         where starts_with(datname, '{PREFIX}') and not exists (select from pg_catalog.pg_database it \
+         where it.oid::text = made_for and it.datname <> current_database())",
+        PREFIX.len() + 1
+    ))?;
+    for name in rows.iter().filter_map(|row| row["name"].as_str()) {
+        if lock::take_as_maker(live, name)? {
+            // What cannot be removed now is removed by the next run.
+            let _dropped = live.run(&format!("drop database if exists {} with (force)", identifier(name)))?;
+            lock::give_back_as_maker(live, name)?;
+        }
+    }
+    Ok(())
+}
 
 impl Empty {
     fn beside(workspace: &Workspace, target: &Target, live: &mut Session, step: &ui::Step) -> Result<Empty> {
         if target.is_embedded() && target.environment == crate::tasks::services::DEV {
             return Ok(Empty::Here(Scratch::empty(workspace, step)?));
         }
-        let old = live.value(&format!(
-            "select datname from pg_catalog.pg_database d where datname like '{PREFIX}%' and not exists \
-             (select from pg_catalog.pg_stat_activity a where a.datid = d.oid)"
-        ))?;
-        let own = format!("{PREFIX}{}_", std::process::id());
-        for name in old.lines().filter(|name| !name.starts_with(&own)) {
-            // Of a run that is just beginning, perhaps: then it is in use, and stays.
-            let _dropped = live.run(&format!("drop database if exists {}", identifier(name)))?;
-        }
-        let name = format!("{own}{}", os::random_hex(4)?);
+        let made_for = live.value("select oid from pg_catalog.pg_database where datname = current_database()")?;
+        let name = format!("{PREFIX}{made_for}_{}", os::random_hex(4)?);
+        // From before it is there: a sweep would take it for a killed run's.
+        lock::take_as_maker(live, &name)?;
         match live.run(&format!("create database {} template template0", identifier(&name)))?.ok() {
             Ok(_) => Ok(Empty::There { target: target.with_database(&name), server: target.clone() }),
             Err(error) if error.sqlstate == "42501" => {

@@ -8,10 +8,11 @@ use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 
 use super::interrupted::Interrupted;
-use super::{Scene, agree, compare, first_contact, keep_open, moved, seconds, values};
+use super::{Past, Scene, agree, compare, first_contact, moved, seconds, values};
 use crate::deploy::artifact::Artifact;
-use crate::deploy::engine::{self, Engine, World};
-use crate::deploy::gate::Gate;
+use crate::deploy::engine::compose::DatabaseState;
+use crate::deploy::engine::{self, Engine, Running, World};
+use crate::deploy::gate::{self, Gate};
 use crate::deploy::pipeline::{self, Run};
 use crate::deploy::plan::Plan;
 use crate::deploy::preflight::{self, Overrides};
@@ -19,9 +20,10 @@ use crate::deploy::values::Values;
 use crate::deploy::{self, facts};
 use crate::flags::Deploy;
 use crate::tools::git;
-use crate::ui::{self, Exit, Failure, Finding};
-use crate::workspace::{Environment, Workspace, environment};
+use crate::ui::{self, Exit, Failure, Finding, prompt};
+use crate::workspace::{Environment, Workspace, entries, environment};
 use database::Target;
+use database::backup::store::{Backup, Store};
 use database::ledger;
 use database::lock::{self, Protects};
 use database::releases::{self, Kind, Opening, State};
@@ -29,6 +31,7 @@ use database::session::Session;
 
 pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     workspace.check_environment_name(&flags.env)?;
+    agree_with_each_other(flags)?;
     if flags.rehearse {
         return super::rehearse::run(workspace, flags);
     }
@@ -36,6 +39,9 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     let scene = Scene::of(workspace, environment)?;
     let world = scene.world(workspace);
     let is_looking = flags.plan || flags.explain;
+    if flags.database {
+        return renew_database(&scene, &world, flags);
+    }
     if is_looking && let Some(state) = deploy::database::absence(&world)? {
         return Ok(without_database(&flags.env, state, flags.json));
     }
@@ -43,15 +49,11 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     // What takes a while and does not depend on the lock is read beside the way to the database.
     let opened = std::thread::scope(|scope| {
         let warm = scope.spawn(|| engine.warm());
-        let opened = deploy::database::open(&world, &format!("deploy {}", flags.env), flags.database);
+        let opened = deploy::database::open(&world, &format!("deploy {}", flags.env));
         let warmed = warm.join().unwrap_or_else(|_| Err(Failure::failed("a thread ended early").into()));
         warmed.and(opened)
     });
     let (target, mut session) = opened?;
-    if flags.database {
-        ui::say("the database's container is what the Compose files say");
-        return Ok(Exit::Done);
-    }
     let overrides = Overrides {
         allow_dirty: flags.allow_dirty,
         break_glass: flags.break_glass.clone(),
@@ -62,6 +64,27 @@ pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
     let order =
         Order { scene: &scene, world: &world, engine: engine.as_ref(), target: &target, overrides, gate, flags };
     if is_looking { order.look(&mut session) } else { order.execute(session) }
+}
+
+/// Refuses (exit 2) flags of which one leaves the other without a meaning.
+fn agree_with_each_other(flags: &Deploy) -> Result<()> {
+    let modes = [
+        ("--plan", flags.plan),
+        ("--explain", flags.explain),
+        ("--apply-plan", flags.apply_plan.is_some()),
+        ("--resume", flags.resume),
+        ("--rehearse", flags.rehearse),
+        ("--database", flags.database),
+    ];
+    let given: Vec<&str> = modes.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| *name).collect();
+    match given[..] {
+        [] | [_] | ["--plan", "--database"] => {}
+        _ => return Err(Failure::usage(format!("{} exclude each other", given.join(" and "))).into()),
+    }
+    if flags.json && !(flags.plan || flags.explain) {
+        return Err(Failure::usage("--json tells a plan: add --plan or --explain").into());
+    }
+    Ok(())
 }
 
 /// What is asked for, and all that it takes.
@@ -75,6 +98,14 @@ pub struct Order<'a> {
     pub flags: &'a Deploy,
 }
 
+/// Everything that decides, read once.
+struct Reading {
+    plan: Plan,
+    values: Values,
+    looked: releases::Look,
+    running: Vec<Running>,
+}
+
 impl Order<'_> {
     /// Everything from the lock on.
     pub fn execute(&self, mut session: Session) -> Result<Exit> {
@@ -82,24 +113,16 @@ impl Order<'_> {
         let started = Instant::now();
         lock::take(&mut session, Protects::Release, seconds(flags.lock_wait))?;
         let waited = started.elapsed();
-        keep_open(&mut session)?;
-        if !ledger::look(&mut session, &self.target.config.service_role)?.is_ready {
-            first_contact(self.scene, self.world.workspace, self.target, &mut session, flags.yes)?;
-        }
-        if !releases::look(&mut session)?.is_ready {
-            releases::prepare(&mut session)?;
-        }
-        let (plan, values, looked) = self.read(&mut session)?;
-        if let Some(path) = &flags.apply_plan {
-            same_as(path, &plan)?;
-        }
+        pipeline::keep_open(&mut session)?;
+        self.make_ready(&mut session)?;
+        let Reading { plan, values, looked, running } = self.read(&mut session)?;
         match looked.unfinished() {
             Some(release) => {
                 let interrupted = Interrupted::read(&mut session, release)?;
                 if flags.resume {
                     return self.resume(session, &plan, &values, &interrupted);
                 }
-                interrupted.give_up(&mut session, &self.scene.environment, flags)?;
+                interrupted.give_up(&mut session, flags)?;
             }
             None if flags.resume => {
                 ui::say("nothing to resume: no release was interrupted");
@@ -108,16 +131,84 @@ impl Order<'_> {
             None if plan.is_empty() => {
                 let live = plan.live.as_ref().map_or(0, |live| live.number);
                 facts::note(self.world, live, State::Verified, &plan.artifact.id);
-                ui::say(&format!("nothing to do: release {live} is live and runs as it should"));
-                return Ok(Exit::Done);
+                return self.nothing_to_do(live, &plan, &running);
             }
             None => {}
         }
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let number = self.open(&mut session, &plan, waited_ms)?;
         ui::say(&format!("release {number} of `{}`", flags.env));
-        releases::end(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
-        self.run(session, number, None).deploy(&plan, &values, &BTreeSet::new(), &mut |plan| self.ask(plan))
+        releases::note(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
+        self.run(session, number, &plan, None).deploy(&plan, &values, &BTreeSet::new(), &mut |plan| self.ask(plan))
+    }
+
+    /// Makes the ledgers where they are missing, after the questions that a database without them raises.
+    fn make_ready(&self, session: &mut Session) -> Result<()> {
+        let flags = self.flags;
+        let is_known = ledger::look(session, &self.target.config.service_role)?.is_ready;
+        let has_releases = releases::look(session)?.is_ready;
+        if let Some(path) = &flags.apply_plan {
+            // Before anything is made: a plan that was written before the key was there knows no hash of a value.
+            same_as(path, &self.read(session)?.plan)?;
+        }
+        if !is_known {
+            if !has_releases {
+                self.check_history()?;
+            }
+            first_contact(self.scene, self.world.workspace, self.target, session, flags.yes)?;
+        }
+        if !has_releases {
+            releases::prepare(session)?;
+        }
+        Ok(())
+    }
+
+    /// Asks before an empty database takes the place of one that this environment had: what is left of its releases and its
+    /// backups tells that there was one.
+    fn check_history(&self) -> Result<()> {
+        let (world, environment) = (self.world, &self.scene.environment);
+        if world.rehearsal.is_some() {
+            return Ok(());
+        }
+        let releases = released(world.workspace, &world.place).is_some();
+        let backups = Store::of(world.workspace, environment).list();
+        let backup = backups.iter().find(|it| it.usable().is_ok()).map(Backup::id);
+        let left = match (releases, backup) {
+            (false, None) => return Ok(()),
+            (_, Some(id)) => format!("it has the backup {id}"),
+            (true, None) => "releases of it are on this machine".to_owned(),
+        };
+        let name = &environment.name;
+        let message = format!("the database of `{name}` knows of no release, and {left}: was it lost?");
+        let question = format!("{message} Begin anew?");
+        let is_agreed = match environment.is_protected() {
+            // Its name is given with every deployment; this one takes one word more.
+            true => prompt::confirm_by_name(&question, name, self.flags.confirm.as_deref().filter(|_| self.flags.yes)),
+            false => prompt::confirm(&question, self.flags.yes),
+        };
+        if matches!(is_agreed, Ok(true)) {
+            return Ok(());
+        }
+        let hint = match backup {
+            Some(id) => format!("bring it back with `cargo xtask db restore {id} --env {name}`, or begin anew: "),
+            None => "look where it is; or begin anew: ".to_owned(),
+        };
+        let word = if environment.is_protected() { format!("--confirm {name} --yes") } else { "--yes".to_owned() };
+        Err(Failure::refused(message).hint(hint + &word).into())
+    }
+
+    /// The live release is what would be made: looks once whether it is well (exit 3 when not).
+    fn nothing_to_do(&self, live: i64, plan: &Plan, running: &[Running]) -> Result<Exit> {
+        match gate::unwell(running, &plan.render.units())? {
+            None => ui::say(&format!("nothing to do: release {live} is live and runs as it should")),
+            Some(why) => {
+                let name = &self.flags.env;
+                let failure = Failure::refused(format!("nothing to change: release {live} is live, but {why}"));
+                let hint = format!("`cargo xtask health --env {name}` and `cargo xtask logs --env {name}` tell more");
+                return Err(failure.hint(hint).into());
+            }
+        }
+        Ok(Exit::Done)
     }
 
     /// Opens the release in the ledger, with everything that is fixed from now on.
@@ -147,7 +238,7 @@ impl Order<'_> {
     }
 
     /// Reads everything that decides, side by side: the tree, what runs, the two ledgers.
-    fn read(&self, session: &mut Session) -> Result<(Plan, Values, releases::Look)> {
+    fn read(&self, session: &mut Session) -> Result<Reading> {
         let (world, engine, target) = (self.world, self.engine, self.target);
         let lost = || Failure::failed("a thread ended early");
         let (artifact, running, asked) = std::thread::scope(|scope| {
@@ -160,15 +251,17 @@ impl Order<'_> {
             let running = running.join().unwrap_or_else(|_| Err(lost().into()));
             (artifact, running, asked)
         });
-        let (ledger, releases) = asked?;
-        let (values, hashes) = values(world, engine, target, &releases.key)?;
-        let plan = compare(world, engine, target, artifact?, &values, hashes, (&ledger, &releases), &running?)?;
-        Ok((plan, values, releases))
+        let (ledger, looked) = asked?;
+        let (values, hashes) = values(world, engine, target, &looked.key)?;
+        let running = running?;
+        let past = Past { ledger: &ledger, releases: &looked, running: &running };
+        let plan = compare(world, engine, target, artifact?, (&values, hashes), &past)?;
+        Ok(Reading { plan, values, looked, running })
     }
 
     /// `--plan` and `--explain`: what would change, and what speaks against it.
     fn look(&self, session: &mut Session) -> Result<Exit> {
-        let (plan, _, looked) = self.read(session)?;
+        let Reading { plan, looked, .. } = self.read(session)?;
         if let Some(release) = looked.unfinished() {
             ui::warn(&format!("{} is at work, or was interrupted: see `cargo xtask releases`", release.title()));
         }
@@ -192,7 +285,7 @@ impl Order<'_> {
             ui::json(&value);
         } else if plan.is_empty() {
             let live = plan.live.as_ref().map_or(0, |live| live.number);
-            ui::out(&format!("nothing to do: release {live} is live and runs as it should"));
+            ui::out(&format!("nothing to do: release {live} is live"));
         } else {
             ui::out(&plan.describe());
             report.findings.iter().for_each(ui::finding);
@@ -214,8 +307,10 @@ impl Order<'_> {
         ui::say(&interrupted.describe());
         let is_going_back = interrupted.check_same(plan, &self.flags.env)?;
         let hold = if is_going_back { Some(self.engine.hold()?) } else { None };
-        let mut run = self.run(session, release.number, hold);
-        releases::end(&mut run.session, release.number, pipeline::LOCK, "note", "resumed")?;
+        let mut run = self.run(session, release.number, plan, hold);
+        run.is_half_done = interrupted.has_rolled_out();
+        let by = format!("resumed with {}", self.overrides.to_json());
+        releases::note(&mut run.session, release.number, pipeline::LOCK, "note", &by)?;
         if is_going_back {
             return run.resume_rollback(plan);
         }
@@ -224,19 +319,61 @@ impl Order<'_> {
     }
 
     /// A run of a release that holds the lock.
-    fn run(&self, session: Session, number: i64, hold: Option<Box<dyn Send>>) -> Run<'_> {
+    fn run(&self, session: Session, number: i64, plan: &Plan, hold: Option<Box<dyn Send>>) -> Run<'_> {
         Run {
             world: self.world,
             engine: self.engine,
-            target: self.target,
+            target: self.target.clone(),
             session,
             number,
+            artifact: plan.artifact.id.clone(),
+            is_half_done: false,
             gate: self.gate,
             overrides: self.overrides.clone(),
             outcome: serde_json::Map::new(),
             hold,
         }
     }
+}
+
+/// `--database`: brings the database's container to what the Compose files say; while nothing else is deployed.
+fn renew_database(scene: &Scene, world: &World<'_>, flags: &Deploy) -> Result<Exit> {
+    let name = &flags.env;
+    let state = deploy::database::container(world)?;
+    let is_current = state == DatabaseState::Running { current: true };
+    if flags.plan {
+        let words = match state {
+            DatabaseState::Running { current: true } => "is what the Compose files say",
+            DatabaseState::Running { current: false } => "would be made anew, and the database restarted",
+            DatabaseState::Stopped | DatabaseState::Absent => "would be started",
+        };
+        match flags.json {
+            true => ui::json(&json!({"environment": name, "database": words, "nothing_to_do": is_current})),
+            false => ui::out(&format!("the container of the database of `{name}` {words}")),
+        }
+        return Ok(if is_current { Exit::Done } else { Exit::Findings });
+    }
+    if is_current {
+        ui::say("the database's container is what the Compose files say");
+        return Ok(Exit::Done);
+    }
+    let question = format!("start the database of `{name}` anew?");
+    if !agree(&scene.environment, &question, flags.yes, flags.confirm.as_deref())? {
+        return Err(Failure::refused("declined; nothing was touched").into());
+    }
+    let mut session = None;
+    if matches!(state, DatabaseState::Running { .. }) {
+        // The lock ends with its session, when the server goes down; by then nobody has begun anything.
+        let target = deploy::database::target(world)?;
+        let purpose = ledger::purpose(&format!("deploy {name} --database"));
+        let session = session.insert(Session::open(&target, &purpose)?);
+        lock::take(session, Protects::Release, seconds(flags.lock_wait))?;
+    }
+    deploy::database::renew(world)?;
+    drop(session);
+    deploy::database::open(world, &format!("deploy {name}"))?;
+    ui::say("the database's container is what the Compose files say");
+    Ok(Exit::Done)
 }
 
 /// The environment, made from its example where it is missing and not protected; None where it would have to be made and
@@ -246,17 +383,32 @@ fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Enviro
     let file = workspace.environment_values(name);
     let (read, _) = Environment::read(workspace, name)?;
     if flags.plan || flags.explain {
-        if !file.is_file() && !read.is_protected() {
+        let lacks_keys = read.settings().iter().any(|it| {
+            let declared = &it.declaration;
+            declared.is_required && declared.is_generated && it.value.is_empty()
+        });
+        if !read.is_protected() && (!file.is_file() || lacks_keys) {
+            let what = if file.is_file() { "lacks keys that are generated" } else { "is missing" };
             let file = workspace.relative(&file);
             match flags.json {
                 true => ui::json(&json!({"environment": name, "configured": false, "nothing_to_do": false})),
-                false => ui::out(&format!(
-                    "{file} is missing: a deployment makes it from its example, and then everything else"
-                )),
+                false => ui::out(&format!("{file} {what}: a deployment makes that, and then everything else")),
             }
             return Ok(None);
         }
     } else if !read.is_protected() {
+        if !file.is_file()
+            && let Some(number) = released(workspace, name)
+        {
+            // New keys would not open what the old ones have closed.
+            let file = workspace.relative(&file);
+            let message = format!("{file} is missing, and release {number} of `{name}` was made here with its values");
+            let hint = format!(
+                "bring it back; what services got stands in {}; or begin with new keys: `cargo xtask config init --env {name}`",
+                workspace.relative(&workspace.releases(name).join(number.to_string()).join(engine::VALUES_FILE))
+            );
+            return Err(Failure::usage(message).hint(hint).into());
+        }
         if environment::make_values_file(workspace, name)? {
             ui::step(workspace.relative(&file).as_str()).done_with("made, with generated keys");
         }
@@ -268,6 +420,13 @@ fn environment_of(workspace: &Workspace, flags: &Deploy) -> Result<Option<Enviro
         return Err(failure.hint(format!("make it and fill it in: `cargo xtask config init --env {name}`")).into());
     }
     Ok(Some(Environment::load(workspace, name)?))
+}
+
+/// The newest release of an environment that was made here.
+fn released(workspace: &Workspace, name: &str) -> Option<i64> {
+    let folders = entries(&workspace.releases(name)).into_iter();
+    let folders = folders.filter(|folder| folder.join(engine::RENDER_FILE).is_file());
+    folders.filter_map(|folder| folder.file_name()?.parse().ok()).max()
 }
 
 fn without_database(name: &str, state: &str, as_json: bool) -> Exit {

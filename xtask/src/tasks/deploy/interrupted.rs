@@ -9,7 +9,6 @@ use crate::deploy::pipeline;
 use crate::deploy::plan::Plan;
 use crate::flags::Deploy;
 use crate::ui::{self, Failure};
-use crate::workspace::Environment;
 use database::releases::{self, Kind, Release, State};
 use database::session::Session;
 
@@ -33,8 +32,13 @@ impl Interrupted {
     }
     /// Nothing that runs was changed yet.
     fn is_harmless(&self) -> bool {
-        [pipeline::LOCK, pipeline::PREFLIGHT, pipeline::BUILD, pipeline::SHOW, pipeline::BACKUP]
-            .contains(&self.step.as_str())
+        let harmless =
+            [pipeline::LOCK, pipeline::PREFLIGHT, pipeline::BUILD, pipeline::SHOW, pipeline::HOOKS, pipeline::BACKUP];
+        harmless.contains(&self.step.as_str())
+    }
+    /// What runs may be half of it.
+    pub fn has_rolled_out(&self) -> bool {
+        !self.is_harmless() && self.step != pipeline::MIGRATE
     }
     pub fn describe(&self) -> String {
         let by = &self.release;
@@ -45,9 +49,9 @@ impl Interrupted {
     }
 
     /// What a plain `deploy` does about it: says so, asks where something may be half done, and closes it.
-    pub fn give_up(&self, session: &mut Session, environment: &Environment, flags: &Deploy) -> Result<()> {
+    pub fn give_up(&self, session: &mut Session, flags: &Deploy) -> Result<()> {
         ui::warn(&self.describe());
-        let name = &environment.name;
+        let name = &flags.env;
         if !self.is_harmless() && !flags.yes {
             if !ui::terminal().interactive {
                 let hint = format!(

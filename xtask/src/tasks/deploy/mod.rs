@@ -5,6 +5,7 @@ mod interrupted;
 pub mod rehearse;
 mod rollback;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,9 +17,9 @@ pub use rollback::run as rollback;
 use crate::deploy::artifact::Artifact;
 use crate::deploy::engine::{self, Engine, Render, Running, World};
 use crate::deploy::pipeline;
-use crate::deploy::plan::{self, Pending, Plan};
-use crate::deploy::values::Values;
-use crate::tools::hash;
+use crate::deploy::plan::{self, Now, Pending, Plan};
+use crate::deploy::schema;
+use crate::deploy::values::{Values, hashed};
 use crate::ui::{self, Failure, prompt};
 use crate::workspace::service::Services;
 use crate::workspace::{Environment, Workspace};
@@ -50,44 +51,42 @@ impl Scene {
     }
 }
 
-/// A session that is to be held for as long as a deployment takes.
-fn keep_open(session: &mut Session) -> Result<()> {
-    for setting in ["idle_session_timeout", "idle_in_transaction_session_timeout", "statement_timeout"] {
-        session.execute(&format!("set {setting} = 0"))?;
-    }
-    session.execute("set tcp_keepalives_idle = 30")?;
-    Ok(())
-}
+/// Hashes of values, by key.
+type Hashes = BTreeMap<String, String>;
 
-/// What services would get, and the keyed hashes of it. `key` is empty before the first release: then nothing can be equal.
-fn values(
-    world: &World<'_>,
-    engine: &dyn Engine,
-    target: &Target,
-    key: &str,
-) -> Result<(Values, std::collections::BTreeMap<String, String>)> {
+/// What services would get, and the keyed hashes of all values that a release stands on: those of services, and those whose
+/// SHA-256 its seeds load. `key` is empty before the first release: then there is nothing to compare with.
+fn values(world: &World<'_>, engine: &dyn Engine, target: &Target, key: &str) -> Result<(Values, Hashes)> {
     let wants_url = world.services.running().any(|service| service.env.iter().any(|name| name == "DATABASE_URL"));
     let url = if wants_url { target.service_url_from(engine.name() == "compose")? } else { String::new() };
     let values = Values::of(world.environment, world.services, &url);
-    let hashes = values.hashes(key);
+    let mut hashes = values.hashes(key);
+    for name in seeds::keys(world.workspace, &world.environment.name)? {
+        let value = world.environment.get(&name).unwrap_or_default();
+        hashes.entry(name.clone()).or_insert_with(|| hashed(key, &name, value));
+    }
     Ok((values, hashes))
 }
 
+/// What one release is compared with: what the two ledgers say, and what runs.
+struct Past<'a> {
+    ledger: &'a Look,
+    releases: &'a releases::Look,
+    running: &'a [Running],
+}
+
 /// Compares what is with what would be.
-#[expect(clippy::too_many_arguments, reason = "each is a part of the comparison, read side by side")]
 fn compare(
     world: &World<'_>,
     engine: &dyn Engine,
     target: &Target,
     artifact: Artifact,
-    values: &Values,
-    hashes: std::collections::BTreeMap<String, String>,
-    (ledger, releases): (&Look, &releases::Look),
-    running: &[Running],
+    (values, hashes): (&Values, Hashes),
+    past: &Past<'_>,
 ) -> Result<Plan> {
     let workspace = world.workspace;
     let render = engine.render(&artifact, values, &hashes)?;
-    let pending = crate::tasks::migrate::pending_for_deploy(workspace, world.environment, ledger)?;
+    let pending = crate::tasks::migrate::pending_for_deploy(workspace, world.environment, past.ledger)?;
     let pending: Vec<Pending> = pending
         .iter()
         .map(|ready| Pending {
@@ -97,32 +96,37 @@ fn compare(
             is_compatible: ready.script.directives.compatible || ready.migration.version.is_empty(),
         })
         .collect();
-    let live = releases.live.clone();
+    let live = past.releases.live.clone();
     let live_render = live.as_ref().map(|live| Render { document: live.record["render"].clone() });
-    let actions = plan::actions(&render, live_render.as_ref(), running);
+    // With pins: what runs may be another image under the same name.
+    let pinned = live
+        .as_ref()
+        .filter(|live| live.engine == engine.name())
+        .and_then(|live| engine::read_release(&world.release_folder(live.content())).ok())
+        .map(|(render, _)| render);
+    let deviates = |running: &Running| pinned.as_ref().and_then(|pinned| engine.deviates(pinned, running));
+    let now = Now { live: live_render.as_ref(), running: past.running, deviates: &deviates, is_restoring: false };
+    let actions = plan::actions(&render, &now);
+    let applied = schema::versions(&past.ledger.rows);
+    let no_way_back = match &live {
+        Some(live) => pipeline::no_way_back(world, engine, live, pinned.as_ref(), &pending, &applied)?,
+        None => Vec::new(),
+    };
     Ok(Plan {
         environment: world.environment.name.clone(),
         engine: engine.name().to_owned(),
         before: live.as_ref().and_then(|live| Artifact::from_json(&live.record["manifest"])),
-        no_way_back: pipeline::no_way_back(world, engine, live.as_ref(), &pending)?,
-        found_running: live.is_none() && running.iter().any(|running| running.is_up),
-        backs_up: target.config.policy(&world.environment.name).backup_before_deploy,
+        no_way_back,
+        found_running: past.running.iter().any(|it| it.is_up) && (live.is_none() || !engine.is_settled()),
+        backs_up: !pending.is_empty() && target.config.policy(&world.environment.name).backup_before_deploy,
         live,
         artifact,
         render,
         values: hashes,
-        seeds: seeds_hash(workspace, &world.environment.name)?,
+        seeds: seeds::hash(workspace, &world.environment.name)?,
         migrations: pending,
         actions,
     })
-}
-
-fn seeds_hash(workspace: &Workspace, environment: &str) -> Result<String> {
-    let mut text = String::new();
-    for file in seeds::files(workspace, environment) {
-        text.push_str(&format!("{}  {}\n", hash::sha256_file(&file)?, file.file_name().unwrap_or_default()));
-    }
-    Ok(hash::sha256(text))
 }
 
 /// Asks before something is changed: a protected environment for its name, another one only a person at a terminal.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Scene;
 use super::forward::Order;
 use crate::deploy;
-use crate::deploy::engine::{self, Engine, Render, World, compose, local};
+use crate::deploy::engine::{self, Engine, Render, World, compose};
 use crate::deploy::gate::{self, Gate};
 use crate::deploy::preflight::Overrides;
 use crate::flags::Deploy;
@@ -15,30 +15,33 @@ use crate::tools::files::{self, Lock};
 use crate::tools::{docker, guard, os, ports};
 use crate::ui::{self, Exit, Failure, exit};
 use crate::workspace::service::Services;
-use crate::workspace::{BackupPolicy, Environment, Workspace, entries};
+use crate::workspace::{BackupPolicy, Environment, REHEARSAL, Workspace, entries};
 use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
 use database::Target;
 use database::backup::scratch;
 use database::backup::store::Store;
 use database::releases::{self, State};
 use database::session::Session;
+use serde_json::json;
 
-/// The places of rehearsals begin with this.
-const PREFIX: &str = "rehearsal-";
 /// The hidden verb of the watcher that cleans up after a killed rehearsal.
 pub const SWEEP_VERB: &str = "sweep-rehearsals";
 /// Longer than this the gate is not held here.
 const SOAK: Duration = Duration::from_secs(5);
 
 pub fn run(workspace: &Workspace, flags: &Deploy) -> Result<Exit> {
-    sweep(workspace)?;
-    let place = format!("{PREFIX}{}", os::random_hex(4)?);
+    if let Err(error) = sweep(workspace) {
+        ui::warn(&format!("an earlier rehearsal could not be removed: {error:#}"));
+    }
+    let place = format!("{REHEARSAL}{}", os::random_hex(4)?);
     let _lock = Lock::take(&workspace.lock_file(&place), "this rehearsal", Duration::ZERO)?;
-    files::make_folder(&workspace.releases(&place))?;
+    let engine = engine_name(flags)?;
+    files::write_json(&marker(workspace, &place), &json!({"engine": engine, "environment": flags.env}))?;
     let args = [SWEEP_VERB, "--workspace", workspace.root().as_str()].map(str::to_owned);
     guard::after_this_process(&args, std::process::Stdio::null())?;
 
-    let result = rehearse(workspace, flags, &place);
+    let result = rehearse(workspace, flags, engine, &place);
     let step = ui::step("remove the rehearsal");
     let removed = remove(workspace, &place);
     match &removed {
@@ -77,8 +80,7 @@ fn engine_name(flags: &Deploy) -> Result<&'static str> {
 }
 
 /// Why the rehearsal failed; None when all went as it should.
-fn rehearse(workspace: &Workspace, flags: &Deploy, place: &str) -> Result<Option<String>> {
-    let name = engine_name(flags)?;
+fn rehearse(workspace: &Workspace, flags: &Deploy, name: &str, place: &str) -> Result<Option<String>> {
     let environment = environment(workspace, &flags.env, name, place)?;
     let scene = Scene::of(workspace, environment)?;
     let world =
@@ -86,7 +88,7 @@ fn rehearse(workspace: &Workspace, flags: &Deploy, place: &str) -> Result<Option
     let first = world("1");
     ui::say(&format!("rehearsing `{}` on the engine {name}, as {place}", flags.env));
     let flags = &quiet(flags);
-    let (target, session) = deploy::database::open(&first, &format!("rehearsal of {}", flags.env), false)?;
+    let (target, session) = deploy::database::open(&first, &format!("rehearsal of {}", flags.env))?;
     restore(workspace, &flags.env, &target)?;
     let mut gate = Gate::of(&scene.environment, flags.wait);
     gate.soak = gate.soak.min(SOAK);
@@ -105,7 +107,7 @@ fn rehearse(workspace: &Workspace, flags: &Deploy, place: &str) -> Result<Option
     ui::say("the second release: its gate fails on purpose, and the first must run again");
     let second = world("2");
     let engine = engine::of(&second, Some(name))?;
-    let (_, session) = deploy::database::open(&second, &format!("rehearsal of {}", flags.env), false)?;
+    let (_, session) = deploy::database::open(&second, &format!("rehearsal of {}", flags.env))?;
     gate.is_sabotaged = true;
     let failed = order(&second, engine.as_ref(), gate, session);
     if let Err(error) = &failed {
@@ -235,7 +237,7 @@ pub fn sweep_at(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exit>
 /// Removes every rehearsal whose run is gone.
 fn sweep(workspace: &Workspace) -> Result<()> {
     for path in entries(&workspace.ops().join("releases")) {
-        let Some(name) = path.file_name().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let Some(name) = path.file_name().filter(|name| name.starts_with(REHEARSAL)) else { continue };
         if !Lock::is_held(&workspace.lock_file(name)) {
             remove(workspace, name)?;
         }
@@ -243,25 +245,18 @@ fn sweep(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// What a rehearsal runs on, in its folder: by it one knows what there may be to remove, whatever the tree says by then.
+fn marker(workspace: &Workspace, place: &str) -> Utf8PathBuf {
+    workspace.releases(place).join("rehearsal.json")
+}
+
 /// Removes all that a rehearsal has made; its own folder last, by which it is found.
 fn remove(workspace: &Workspace, place: &str) -> Result<()> {
-    let changes = [("COMPOSE_PROJECT", place), ("DATABASE_ADMIN_URL", "compose:database")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()));
-    // Any environment does: only the project's name counts.
-    let name = workspace.environment_names().into_iter().next().unwrap_or_default();
-    let environment = Environment::for_rehearsal(workspace, &name, &changes)?;
-    let services = Services::load(workspace)?;
-    let world = World {
-        place: place.to_owned(),
-        rehearsal: Some(String::new()),
-        ..World::new(workspace, &environment, &services, &[])
-    };
-    if docker::engine().is_ok() {
-        compose::Compose::new(&world)?.remove_everything()?;
+    let noted = files::read_json(&marker(workspace, place));
+    if noted.is_some_and(|noted| noted["engine"] == "compose") {
+        compose::remove_project(place)?;
     }
-    for running in local::Local::new(&world).observe()? {
-        local::Local::new(&world).remove(&running.name)?;
-    }
+    crate::tasks::services::stop_stack(workspace, place)?;
     let facts = workspace.facts_file(&format!("{place}.release"));
     files::remove(&facts)?;
     files::remove(&workspace.lock_file(&format!("compose-{place}")))?;

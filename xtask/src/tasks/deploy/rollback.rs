@@ -5,12 +5,12 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Scene, agree, engine_for, keep_open, seconds};
+use super::{Scene, agree, engine_for, seconds};
 use crate::deploy::artifact::{Artifact, short};
-use crate::deploy::engine::{self, Engine, Render, World};
+use crate::deploy::engine::{self, Engine, Render, Running, World};
 use crate::deploy::gate::Gate;
 use crate::deploy::pipeline::{self, Run, refused, schema_of};
-use crate::deploy::plan::{self, Plan};
+use crate::deploy::plan::{self, Now, Plan};
 use crate::deploy::preflight::Overrides;
 use crate::deploy::{self, schema};
 use crate::flags::Rollback;
@@ -30,12 +30,21 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
     workspace.check_environment_name(&flags.env)?;
     let scene = Scene::load(workspace, &flags.env)?;
     let world = scene.world(workspace);
-    let (target, mut session) = deploy::database::open(&world, &format!("rollback {}", flags.env), false)?;
+    if flags.json && !flags.plan {
+        return Err(Failure::usage("--json tells a plan: add --plan").into());
+    }
+    if flags.plan
+        && let Some(state) = deploy::database::absence(&world)?
+    {
+        let message = format!("the database of `{}` is {state}, so what would come back cannot be told", flags.env);
+        return Err(Failure::cannot_tell(message).hint("a rollback starts it; a plan touches nothing").into());
+    }
+    let (target, mut session) = deploy::database::open(&world, &format!("rollback {}", flags.env))?;
     ledger::check_identity(&mut session, &flags.env)?;
     let started = Instant::now();
     if !flags.plan {
         lock::take(&mut session, Protects::Release, seconds(flags.lock_wait))?;
-        keep_open(&mut session)?;
+        pipeline::keep_open(&mut session)?;
     }
     let waited = started.elapsed();
     let looked = releases::look(&mut session)?;
@@ -91,13 +100,15 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
         run: &by,
     };
     let number = releases::open(&mut session, &opening)?;
-    releases::end(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
+    releases::note(&mut session, number, pipeline::LOCK, "done", &format!("waited {}", ui::seconds(waited)))?;
     let run = Run {
         world: &world,
         engine: engine.as_ref(),
-        target: &target,
+        target: target.clone(),
         session,
         number,
+        artifact: release.artifact.clone(),
+        is_half_done: false,
         gate: Gate::of(&scene.environment, flags.wait),
         overrides,
         outcome: serde_json::Map::new(),
@@ -128,10 +139,11 @@ fn choose(session: &mut Session, looked: &releases::Look, flags: &Rollback) -> R
             },
         );
     }
-    let is_broken =
-        looked.unfinished().is_some() || looked.latest.as_ref().is_some_and(|latest| latest.state == State::Stuck);
-    if is_broken {
-        return Ok(live.clone());
+    let broken = looked.latest.as_ref().filter(|latest| matches!(latest.state, State::Running | State::Stuck));
+    if let Some(broken) = broken {
+        // A way back that did not end is begun again to where it went.
+        let meant = broken.restores.and_then(|number| verified.iter().find(|release| release.content() == number));
+        return Ok(meant.map_or(live, |release| *release).clone());
     }
     let before = verified.iter().find(|release| release.content() < live.content());
     before.map(|release| (*release).clone()).ok_or_else(|| {
@@ -178,13 +190,17 @@ fn plan(world: &World<'_>, engine: &dyn Engine, looked: &releases::Look, release
     let artifact = Artifact::from_json(&release.record["manifest"]);
     let values = release.record["values"].as_object().into_iter().flatten();
     let live_render = live.as_ref().map(|live| Render { document: live.record["render"].clone() });
+    let running = engine.observe()?;
+    let pinned = engine::read_release(&world.release_folder(release.content())).ok().map(|(render, _)| render);
+    let deviates = |running: &Running| pinned.as_ref().and_then(|pinned| engine.deviates(pinned, running));
+    let now = Now { live: live_render.as_ref(), running: &running, deviates: &deviates, is_restoring: true };
     Ok(Plan {
         environment: world.environment.name.clone(),
         engine: engine.name().to_owned(),
         before: live.as_ref().and_then(|live| Artifact::from_json(&live.record["manifest"])),
         artifact: artifact
             .ok_or_else(|| Failure::failed(format!("the record of release {} is torn", release.number)))?,
-        actions: plan::actions(&render, live_render.as_ref(), &engine.observe()?),
+        actions: plan::actions(&render, &now),
         live,
         render,
         values: values.filter_map(|(key, hash)| Some((key.clone(), hash.as_str()?.to_owned()))).collect(),

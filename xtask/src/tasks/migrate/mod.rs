@@ -26,7 +26,7 @@ pub use promote::promote;
 pub use repair::repair;
 pub use schema::{replay_applied, schema};
 pub use status::status;
-pub use up::{apply_and_seed, apply_for_deploy, pending_for_deploy, up};
+pub use up::{Planned, apply_and_seed, apply_for_deploy, pending_for_deploy, up};
 pub use verify::verify;
 
 use crate::tools::{files, git};

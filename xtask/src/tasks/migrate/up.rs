@@ -71,11 +71,44 @@ pub fn apply_and_seed(workspace: &Workspace, environment: &Environment, target: 
     Ok(())
 }
 
+/// What a deployment was agreed to with.
+pub struct Planned<'a> {
+    /// Title and SHA-256 of each migration.
+    pub files: Vec<(&'a str, &'a str)>,
+    /// [`seeds::hash`].
+    pub seeds: &'a str,
+}
+
+impl Planned<'_> {
+    /// Refuses (exit 3) what was not in it: a file that came or was changed since.
+    fn check(&self, workspace: &Workspace, environment: &str, plan: &Plan) -> Result<()> {
+        let all = plan.pending.iter().chain(&plan.repeatable).map(|ready| &ready.migration);
+        let is_known = |file: &&Migration| {
+            let title = file.title();
+            self.files.iter().any(|(name, sha256)| *name == title && *sha256 == file.sha256)
+        };
+        let new: Vec<String> = all.filter(|file| !is_known(file)).map(|file| file.file.to_string()).collect();
+        let what = match new.is_empty() {
+            false => new.join(", "),
+            true if seeds::hash(workspace, environment)? != self.seeds => "the reference data".to_owned(),
+            true => return Ok(()),
+        };
+        let failure = Failure::refused(format!("{what} changed while this was deployed; no migration was applied"));
+        Err(failure.hint("deploy again: the plan is then made of what is there").into())
+    }
+}
+
 /// The same for `deploy`, which has asked already: migrations, then reference data; what was applied and written.
-pub fn apply_for_deploy(workspace: &Workspace, environment: &Environment, target: &Target) -> Result<Vec<String>> {
+pub fn apply_for_deploy(
+    workspace: &Workspace,
+    environment: &Environment,
+    target: &Target,
+    planned: &Planned<'_>,
+) -> Result<Vec<String>> {
     let disk = Disk::read(workspace)?;
     let (mut session, look) = look(target, environment, "deploy, migrate", PATIENCE)?;
     let plan = Plan::new(workspace, &disk, &look, &environment.name, &Wish::ALL)?;
+    planned.check(workspace, &environment.name, &plan)?;
     let mut done = Vec::new();
     if !plan.is_empty() || !look.is_ready {
         let applied = apply(workspace, &mut session, &disk, environment, target, &Wish::ALL, PATIENCE)?;

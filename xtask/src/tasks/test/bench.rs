@@ -14,13 +14,11 @@ use crate::tools::files::Lock;
 use crate::tools::{guard, os};
 use crate::ui::Exit;
 use crate::workspace::service::Services;
-use crate::workspace::{Environment, Workspace, entries};
+use crate::workspace::{Environment, TEST, Workspace, entries};
 use database::Target;
 
 /// How long a service of a test stack may take to be ready.
 const READY: Duration = Duration::from_secs(120);
-/// Names of test stacks begin with this.
-const STACK_PREFIX: &str = "test-";
 
 /// The place where tests run: a stack name of their own, a scratch cluster, and the services once a suite wants them.
 pub struct Bench<'a> {
@@ -38,7 +36,7 @@ impl<'a> Bench<'a> {
     pub fn new(workspace: &'a Workspace, services: &'a Services) -> Result<Bench<'a>> {
         sweep(workspace)?;
         let environment = Environment::for_test(workspace, crate::tasks::services::DEV)?;
-        let name = format!("{STACK_PREFIX}{}", os::random_hex(4)?);
+        let name = format!("{TEST}{}", os::random_hex(4)?);
         let lock = Lock::take(&workspace.lock_file(&name), "this test run", Duration::ZERO)?;
         let args = ["--workspace", workspace.root().as_str()].map(str::to_owned);
         guard::after_this_process(&[vec![SWEEP_VERB.to_owned()], args.to_vec()].concat(), std::process::Stdio::null())?;
@@ -111,7 +109,7 @@ pub fn sweep_at(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exit>
 /// Ends and removes every test stack whose run is gone.
 pub fn sweep(workspace: &Workspace) -> Result<()> {
     for path in entries(&workspace.ops().join("run")) {
-        let Some(name) = path.file_name().filter(|name| name.starts_with(STACK_PREFIX)) else { continue };
+        let Some(name) = path.file_name().filter(|name| name.starts_with(TEST)) else { continue };
         if !Lock::is_held(&workspace.lock_file(name)) {
             remove_stack(workspace, name)?;
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value, json};
 
-use super::{FINGERPRINT, PART, PASSWORD, fingerprint, images, tag};
+use super::{FINGERPRINT, PART, PASSWORD, PORT, fingerprint, images, tag};
 use crate::deploy::artifact::Artifact;
 use crate::deploy::engine::{Render, Unit, UnitKind, World};
 use crate::deploy::values::Values;
@@ -61,10 +61,14 @@ pub fn render(files: &Value, order: &Order<'_>) -> Result<Render> {
     if order.world.rehearsal.is_some() {
         services.values_mut().for_each(shrink);
     }
+    for (name, definition) in &services {
+        only_one(name, definition)?;
+    }
     for (name, definition) in &mut services {
         if name == DATABASE || order.world.services.get(name).is_some_and(|service| !service.is_library()) {
             continue;
         }
+        definition.as_object_mut().map(|all| all.remove("pull_policy"));
         let is_job = definition["labels"][KIND] == JOB;
         let kind = if is_job { UnitKind::Job } else { UnitKind::Other };
         let print = fingerprint(definition);
@@ -96,6 +100,18 @@ pub fn render(files: &Value, order: &Order<'_>) -> Result<Render> {
     let own = own.into_iter().filter(|(name, _)| name != PASSWORD);
     document["secrets"] = Value::Object(own.chain(files).collect());
     Ok(Render::new(document, &units))
+}
+
+/// Refuses (exit 2) more than one of a service: on one host they would want the same port and the same name.
+fn only_one(name: &str, definition: &Value) -> Result<()> {
+    let count = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(1);
+    let wanted = count(&definition["scale"]).max(count(&definition["deploy"]["replicas"]));
+    if wanted <= 1 {
+        return Ok(());
+    }
+    let failure =
+        Failure::usage(format!("the Compose files ask for {wanted} of {name}, and this engine runs one of each"));
+    Err(failure.hint("take `scale` and `replicas` out, and let one process use the processors it is given").into())
 }
 
 /// Gives a service all that the workspace knows of it.
@@ -156,6 +172,7 @@ fn fill(
         definition["healthcheck"] = health_check(service);
     }
     set(definition, "labels", PART, json!(part.id));
+    set(definition, "labels", PORT, json!(service.port.to_string()));
     // The paths of secrets change with the workspace's place and with nothing else that is not in their hashes.
     let print = fingerprint(&json!({"definition": definition, "secrets": own_secrets}));
     set(definition, "labels", FINGERPRINT, json!(print));

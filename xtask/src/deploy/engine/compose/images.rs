@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::tag;
 use crate::deploy::artifact::{self, Artifact, Part};
-use crate::deploy::engine::{Pins, Render, World};
+use crate::deploy::engine::{Pins, Render, UnitKind, World};
 use crate::tools::docker::{self, Image};
 use crate::tools::{Cmd, files, os};
 use crate::ui::{Failure, Step};
@@ -35,7 +35,7 @@ pub fn build(world: &World<'_>, project: &str, artifact: &Artifact, services: &[
             return Err(Failure::failed(message).hint(hint).into());
         }
         let pin = match registry {
-            Some(registry) => push(tag, registry, step)?,
+            Some(registry) => push(tag, &image, registry, step)?,
             None => image.id,
         };
         pins.insert(name.clone(), pin);
@@ -72,6 +72,34 @@ fn one(world: &World<'_>, project: &str, name: &str, tag: &str, part: &Part, ste
     result?;
     files::write_json(&record, &json!({"inputs": part.inputs}))?;
     docker::images(&[tag])?.pop().flatten().with_context(|| format!("docker built {tag} and does not have it"))
+}
+
+/// The images of what a release runs beside the services, pulled where they are missing; the id that pins each. Another
+/// image under the same name is then another release.
+pub fn fetch(render: &Render, step: &Step) -> Result<Pins> {
+    let beside = render.units().into_iter().filter(|unit| unit.kind != UnitKind::Service);
+    let named: Vec<(String, String)> = beside
+        .filter_map(|unit| {
+            let definition = &render.document["services"][&unit.name];
+            // One that is built from its own files has no name that could be pulled.
+            let image = definition["image"].as_str().filter(|_| definition["build"].is_null())?.to_owned();
+            Some((unit.name, image))
+        })
+        .collect();
+    let names: Vec<&str> = named.iter().map(|(_, image)| image.as_str()).collect();
+    let mut found = docker::images(&names)?;
+    for ((unit, name), image) in named.iter().zip(&mut found).filter(|(_, image)| image.is_none()) {
+        step.detail(&format!("pull {name}"));
+        Cmd::new("docker").args(["pull", "--quiet", name]).run(step).map_err(|error| {
+            error.context(Failure::cannot_tell(format!("the image `{name}` of {unit} cannot be pulled")))
+        })?;
+        *image = docker::images(&[name])?.pop().flatten();
+    }
+    let pin = |((unit, name), image): ((String, String), Option<Image>)| match image {
+        Some(image) => Ok((unit, image.id)),
+        None => Err(Failure::failed(format!("docker does not have the image `{name}` of {unit}")).into()),
+    };
+    named.into_iter().zip(found).map(pin).collect()
 }
 
 /// Where images are pushed to; None where they stay on the host.
@@ -123,19 +151,28 @@ fn sweep(folder: &Utf8Path) {
 }
 
 /// Pushes an image; its name by digest, the same wherever it is pulled.
-fn push(tag: &str, registry: &str, step: &Step) -> Result<String> {
+fn push(tag: &str, image: &Image, registry: &str, step: &Step) -> Result<String> {
     let name = format!("{registry}/{tag}");
+    let repository = name.rsplit_once(':').map_or(name.as_str(), |(repository, _)| repository);
+    let digest =
+        |image: &Image| image.digests.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).cloned();
+    // What was pushed once is there.
+    if let Some(digest) = digest(image) {
+        return Ok(digest);
+    }
     step.detail(&format!("push {name}"));
     docker::ask(&Cmd::new("docker").args(["tag", tag, &name]))?;
-    Cmd::new("docker").args(["push", &name]).run(step).with_context(|| format!("failed to push {name}"))?;
-    let repository = name.rsplit_once(':').map_or(name.as_str(), |(repository, _)| repository);
+    let pushed = Cmd::new("docker").args(["push", &name]).run(step);
+    pushed.map_err(|error| {
+        let failure = Failure::cannot_tell(format!("{name} cannot be pushed to its registry"));
+        error.context(failure.hint("see that it is reached and that `docker login` was done for it"))
+    })?;
     let image = docker::images(&[&name])?.pop().flatten().with_context(|| format!("{name} is gone"))?;
-    let digest = image.digests.into_iter().find(|digest| digest.starts_with(&format!("{repository}@")));
-    digest.with_context(|| format!("the registry told no digest of {name}"))
+    digest(&image).with_context(|| format!("the registry told no digest of {name}"))
 }
 
 /// Removes the tags of this project that no render of `keep` runs; the images of other environments have other tags.
-pub fn prune(world: &World<'_>, project: &str, keep: &[Render]) -> Result<Vec<String>> {
+pub fn prune(registry: Option<&str>, project: &str, keep: &[Render]) -> Result<Vec<String>> {
     let mut kept: Vec<String> = Vec::new();
     for render in keep {
         for unit in render.units() {
@@ -146,16 +183,14 @@ pub fn prune(world: &World<'_>, project: &str, keep: &[Render]) -> Result<Vec<St
         }
     }
     let mut removed = Vec::new();
-    for service in world.services.running() {
-        let own = format!("{project}/{}", service.name);
-        let pushed = registry(world).map(|registry| format!("{registry}/{own}"));
-        for repository in std::iter::once(own).chain(pushed) {
-            let list = Cmd::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &repository]);
-            for name in docker::ask(&list)?.lines().filter(|name| !kept.iter().any(|kept| name.ends_with(kept))) {
-                // One that a container still uses stays, and is removed another time.
-                if Cmd::new("docker").args(["image", "rm", name]).ask()?.ok() {
-                    removed.push(format!("the image {name}"));
-                }
+    // Of every service, also of those that are no longer in the tree.
+    for all in std::iter::once(format!("{project}/*")).chain(registry.map(|registry| format!("{registry}/{project}/*")))
+    {
+        let list = Cmd::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &all]);
+        for name in docker::ask(&list)?.lines().filter(|name| !kept.iter().any(|kept| name.ends_with(kept))) {
+            // One that a container still uses stays, and is removed another time.
+            if Cmd::new("docker").args(["image", "rm", name]).ask()?.ok() {
+                removed.push(format!("the image {name}"));
             }
         }
     }

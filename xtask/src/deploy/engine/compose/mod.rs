@@ -13,7 +13,7 @@ use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 
 use super::{Applied, Engine, LogLine, LogPart, Pins, RENDER_FILE, Render, Running, Unit, World};
-use crate::deploy::artifact::Artifact;
+use crate::deploy::artifact::{self, Artifact};
 use crate::deploy::values::{self, Values};
 use crate::tools::docker::{self, Container};
 use crate::tools::files::{self, Lock};
@@ -26,8 +26,12 @@ use database::compose::PASSWORD;
 /// Labels of containers and images of ours.
 const FINGERPRINT: &str = "ops.fingerprint";
 const PART: &str = "ops.part";
+/// Of a service's container: the port it listens on.
+const PORT: &str = "ops.port";
 /// Free space below which nothing is begun.
 const SPACE: u64 = 1024 * 1024 * 1024;
+/// Between two looks for the container that takes another's place.
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub struct Compose<'a> {
     world: &'a World<'a>,
@@ -86,10 +90,22 @@ impl<'a> Compose<'a> {
         let compose = compose.args(["--profile", "*", "config", "--format", "json"]);
         let output = compose.ask()?;
         if !output.ok() {
-            // Compose names file, line and key itself.
+            // Compose names line and key itself, and not always the file.
             let words: Vec<&str> = output.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            let file = self.world.workspace.relative(&base);
-            return Err(Failure::usage(format!("`{file}` cannot be used: {}", words.join("; "))).into());
+            let files = [&base, &own].into_iter().filter(|file| file.is_file());
+            let files: Vec<String> = files.map(|file| format!("`{}`", self.world.workspace.relative(file))).collect();
+            let message = format!("{} cannot be used: {}", files.join(" with "), words.join("; "));
+            return Err(Failure::usage(message).into());
+        }
+        let unset: Vec<&str> = output.stderr.lines().filter_map(unset_variable).collect();
+        if !unset.is_empty() {
+            let message = format!("the Compose files use {}, which have no value", unset.join(", "));
+            let hint = format!(
+                "declare them in config/environments/.env.{}.example, or give a default: ${{NAME:-value}}; secrets reach a \
+                 service by `env` in config/services",
+                self.world.environment.name
+            );
+            return Err(Failure::usage(message).hint(hint).into());
         }
         serde_json::from_str(&output.stdout).context("`docker compose config` did not answer in JSON")
     }
@@ -115,30 +131,32 @@ impl<'a> Compose<'a> {
         Ok(())
     }
 
-    /// Ends and removes all of the project, its data and its images too: for a rehearsal.
-    pub fn remove_everything(&self) -> Result<()> {
-        let ids = |kind: &[&str]| {
-            let filter = format!("label=com.docker.compose.project={}", self.project);
-            docker::ask(&Cmd::new("docker").args(kind).args(["--quiet", "--filter", &filter]))
-        };
-        for (list, remove) in [
-            (&["ps", "--all"][..], &["rm", "--force", "--volumes"][..]),
-            (&["network", "ls"], &["network", "rm"]),
-            (&["volume", "ls"], &["volume", "rm"]),
-        ] {
-            let all = ids(list)?;
-            let all: Vec<&str> = all.split_whitespace().collect();
-            if !all.is_empty() {
-                docker::ask(&Cmd::new("docker").args(remove).args(all))?;
-            }
-        }
-        images::prune(self.world, &self.project, &[]).map(drop)
-    }
-
     /// The database's own Compose file, from which it is made and never by a release.
     fn database_document(&self) -> Result<Option<Value>> {
         Ok(document::database(&self.files()?, DATABASE, FINGERPRINT, self.world.rehearsal.is_some()))
     }
+}
+
+/// Ids of what is of a project: `list` is the question.
+fn ids_of(project: &str, list: &[&str]) -> Result<Vec<String>> {
+    let filter = format!("label=com.docker.compose.project={project}");
+    let all = docker::ask(&Cmd::new("docker").args(list).args(["--quiet", "--filter", &filter]))?;
+    Ok(all.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Ends and removes all of a project, its data and its images too: for a rehearsal.
+pub fn remove_project(project: &str) -> Result<()> {
+    for (list, remove) in [
+        (&["ps", "--all"][..], &["rm", "--force", "--volumes"][..]),
+        (&["network", "ls"], &["network", "rm"]),
+        (&["volume", "ls"], &["volume", "rm"]),
+    ] {
+        let all = ids_of(project, list)?;
+        if !all.is_empty() {
+            docker::ask(&Cmd::new("docker").args(remove).args(all))?;
+        }
+    }
+    images::prune(None, project, &[]).map(drop)
 }
 
 /// How the database of an environment stands under Compose.
@@ -193,7 +211,17 @@ pub fn ensure_database(world: &World<'_>, renew: bool, step: &Step) -> Result<bo
         let failure = Failure::usage(format!("`{PASSWORD}` of `{name}` has no value: its database cannot be made"));
         return Err(failure.hint(format!("set it in config/environments/.env.{name}")).into());
     };
-    values::write_secret(&engine.password_file(), password)?;
+    let file = engine.password_file();
+    let has_data = state != DatabaseState::Absent || !ids_of(&engine.project, &["volume", "ls"])?.is_empty();
+    if has_data && files::read(&file)?.is_some_and(|old| old != password) {
+        let message = format!("`{PASSWORD}` of `{name}` is not the one that its database was made with");
+        let hint = format!(
+            "set the one in {file} again; to change it, `\\password` in `cargo xtask db shell --env {name}` comes first, \
+             then the value in .env.{name}, then this file is removed"
+        );
+        return Err(Failure::usage(message).hint(hint).into());
+    }
+    values::write_secret(&file, password)?;
     let Some(document) = engine.database_document()? else {
         let file = world.workspace.compose_file();
         let message = format!("`{}` has no service `{DATABASE}`", world.workspace.relative(&file));
@@ -220,25 +248,37 @@ impl Engine for Compose<'_> {
         self.files().map(drop)
     }
 
-    fn preflight(&self, _artifact: &Artifact, changing: &[Unit]) -> Result<Vec<Finding>> {
+    fn preflight(&self, changing: &[Unit]) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         docker::compose_version()?;
+        for service in changing.iter().filter_map(|unit| self.world.services.get(&unit.name)) {
+            let dockerfile = artifact::image_of(service).dockerfile;
+            if !self.world.workspace.root().join(&dockerfile).is_file() {
+                let message = format!("`{dockerfile}`, from which {} is built, is not there", service.name);
+                findings.push(Finding::error(message).hint(format!("`image` in {} names it", service.file)));
+            }
+        }
         let engine = docker::engine()?;
         let containers = self.containers()?;
         let files = self.files()?;
         for unit in changing {
             for (host, port) in document::published(&files["services"][&unit.name]) {
-                let ours = containers.iter().any(|container| {
-                    container.service == unit.name
-                        && container.published(unit.port).is_some_and(|(_, known)| known == port)
-                });
+                // One of ours that holds it makes room before its successor begins.
+                let ours = containers.iter().any(|container| container.publishes(port));
                 if let Some(owner) = ports::listener(port).filter(|_| !ours) {
                     let message =
                         format!("port {port} of {host}, where {} is published, is taken by {owner}", unit.name);
-                    let variable = format!("{}_PORT", unit.name.to_uppercase().replace('-', "_"));
-                    let name = &self.world.environment.name;
-                    let hint = format!("end it, or publish elsewhere: {variable} in .env.{name}");
-                    findings.push(Finding::error(message).hint(hint));
+                    let variable =
+                        self.world.services.get(&unit.name).map(|service| format!("{}_PORT", service.variable()));
+                    let known = variable.filter(|variable| self.world.environment.declares(variable));
+                    let elsewhere = match known {
+                        Some(variable) => format!("{variable} in .env.{}", self.world.environment.name),
+                        None => format!(
+                            "`ports` in {}",
+                            self.world.workspace.relative(&self.world.workspace.compose_file())
+                        ),
+                    };
+                    findings.push(Finding::error(message).hint(format!("end it, or publish elsewhere: {elsewhere}")));
                 }
             }
         }
@@ -259,8 +299,12 @@ impl Engine for Compose<'_> {
         document::render(&self.files()?, &order)
     }
 
-    fn build(&self, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins> {
-        images::build(self.world, &self.project, artifact, services, step)
+    fn build(&self, artifact: &Artifact, services: &[String], render: Option<&Render>, step: &Step) -> Result<Pins> {
+        let mut pins = images::build(self.world, &self.project, artifact, services, step)?;
+        if let Some(render) = render {
+            pins.extend(images::fetch(render, step)?);
+        }
+        Ok(pins)
     }
 
     fn pin(&self, render: &Render, pins: &Pins) -> Result<Render> {
@@ -290,7 +334,7 @@ impl Engine for Compose<'_> {
         let mut all: Vec<Running> = Vec::new();
         for container in containers {
             match all.iter_mut().find(|known| known.name == container.service) {
-                None => all.push(running(&container, self.world)),
+                None => all.push(running(&container)),
                 // What a recreation that was killed leaves: the next one removes all but one.
                 Some(known) => {
                     known.is_up = false;
@@ -322,8 +366,13 @@ impl Engine for Compose<'_> {
         self.clear_up(&unit.name, step)?;
         let compose = docker::compose(&self.project, &release.folder.join(RENDER_FILE));
         let compose = match unit.kind {
-            super::UnitKind::Job => compose.args(["run", "--rm", "--no-deps", "--no-TTY", &unit.name]),
-            _ => compose.args(["up", "--detach", "--no-deps", "--no-build", &unit.name]),
+            super::UnitKind::Job => {
+                // One whose run was killed goes on by itself: two of them at once is what nobody wrote it for.
+                let name = format!("{}-{}-job", self.project, unit.name);
+                docker::remove_container(&name)?;
+                compose.args(["run", "--rm", "--no-deps", "--no-TTY", "--name", &name, &unit.name])
+            }
+            _ => compose.args(["up", "--detach", "--no-deps", "--no-build", "--force-recreate", &unit.name]),
         };
         step.detail(&unit.name);
         compose.run(step)
@@ -336,6 +385,10 @@ impl Engine for Compose<'_> {
     fn settle(&self, _release: Option<(i64, &Applied<'_>)>) -> Result<()> {
         // The containers themselves tell what runs.
         Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        true
     }
 
     fn give_back(&self) -> Result<bool> {
@@ -366,21 +419,34 @@ impl Engine for Compose<'_> {
     }
 
     fn follow(&self, name: &str, each: &mut dyn FnMut(&str)) -> Result<()> {
-        let Some(container) = self.containers()?.into_iter().find(|container| container.service == name) else {
-            return Ok(());
-        };
-        Cmd::new("docker").args(["logs", "--follow", "--tail", "0", &container.id]).follow(each)
+        // A release puts another container in its place; what that one says belongs here too.
+        let mut known: Option<String> = None;
+        let mut from = vec!["--tail".to_owned(), "0".to_owned()];
+        loop {
+            if let Some(container) = self.containers()?.into_iter().find(|it| it.service == name && it.is_running()) {
+                if known.as_ref().is_some_and(|known| *known != container.id) {
+                    from.clear();
+                }
+                known = Some(container.id.clone());
+                let logs = Cmd::new("docker").args(["logs", "--follow"]).args(&from).arg(&container.id);
+                // It fails for a container that is removed meanwhile, which is no failure of ours.
+                let _ended = logs.follow_code(&mut *each)?;
+                from = vec!["--since".to_owned(), crate::ui::utc(SystemTime::now())];
+            } else if known.is_none() {
+                known = Some(String::new());
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     fn prune(&self, keep: &[Render]) -> Result<Vec<String>> {
-        images::prune(self.world, &self.project, keep)
+        images::prune(images::registry(self.world), &self.project, keep)
     }
 }
 
 /// Stops a container with its own signal and grace, and removes it.
 fn remove(container: &Container) -> Result<()> {
-    let _stopped = Cmd::new("docker").args(["stop", &container.id]).output()?;
-    docker::ask(&Cmd::new("docker").args(["rm", "--force", &container.id])).map(drop)
+    docker::remove_container(&container.id)
 }
 
 /// True for the name that Compose gives a container while it makes the one that takes its place: twelve digits before it.
@@ -391,7 +457,7 @@ fn is_set_aside(name: &str, project: &str) -> bool {
         && name[12..].strip_prefix('_').is_some_and(|rest| rest.starts_with(project))
 }
 
-fn running(container: &Container, world: &World<'_>) -> Running {
+fn running(container: &Container) -> Running {
     let mut detail = match container.status.as_str() {
         "running" if container.health.is_empty() => "running".to_owned(),
         "running" => format!("running, {}", container.health),
@@ -401,7 +467,8 @@ fn running(container: &Container, world: &World<'_>) -> Running {
     if container.restarts > 0 {
         detail.push_str(&format!(", {} restarts, last exit code {}", container.restarts, container.exit_code));
     }
-    let port = world.services.get(&container.service).map(|service| service.port);
+    // What it was started with: the service may listen elsewhere in the tree as it is now, or be gone from it.
+    let port = container.label(PORT).and_then(|port| port.parse().ok());
     let address = port.and_then(|port| container.published(port));
     Running {
         name: container.service.clone(),
@@ -417,6 +484,12 @@ fn running(container: &Container, world: &World<'_>) -> Running {
         pin: Some(container.image.clone()),
         address: address.map(|(host, port)| format!("http://{host}:{port}")),
     }
+}
+
+/// The name in Compose's warning of a variable that is not set: `The \"NAME\" variable is not set. …`.
+fn unset_variable(line: &str) -> Option<&str> {
+    let (before, _) = line.split_once("variable is not set")?;
+    before.trim_end().trim_end_matches(['"', '\\']).rsplit(['"', '\\', ' ']).next().filter(|name| !name.is_empty())
 }
 
 /// A moment as Docker tells it, to the second.
