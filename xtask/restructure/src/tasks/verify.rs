@@ -89,10 +89,10 @@ fn show(verdicts: &Verdicts) {
     ui::out(&ui::table(&[], &rows));
     let mut notes = Vec::new();
     if !verdicts.broken_before.is_empty() {
-        notes.push(format!(
-            "{} were broken before and still are; --json lists them",
-            plural(verdicts.broken_before.len(), "reference")
-        ));
+        notes.push(match verdicts.broken_before.len() {
+            1 => "1 reference was broken before and still is; --json names it".to_owned(),
+            count => format!("{count} references were broken before and still are; --json lists them"),
+        });
     }
     if !verdicts.patterns.is_empty() {
         notes.push(format!(
