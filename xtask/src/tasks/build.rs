@@ -10,6 +10,7 @@ use crate::flags::Build;
 use crate::services::build::{Builder, Component, Stage};
 use crate::services::outcomes::Outcomes;
 use crate::tools::files::Lock;
+use crate::tools::os;
 use crate::ui::{self, Exit};
 use crate::workspace::service::Services;
 use crate::workspace::{Database, Workspace};
@@ -93,18 +94,20 @@ pub const TEST: &[Stage] = &[Stage::Install, Stage::Tools, Stage::Build];
 /// Installs and builds what is stale, components side by side. All come to their end before the first failure is
 /// returned. Says whether anything was done.
 pub fn bring_up_to_date(workspace: &Workspace, components: &[Component], stages: &[Stage]) -> Result<bool> {
-    let changed = bring_up_each(workspace, components, stages, &Outcomes::default())?;
+    let changed = bring_up_each(workspace, components, stages, &[], &Outcomes::default())?;
     if !changed {
         ui::step("build").same(&format!("{} components are up to date", components.len()));
     }
     Ok(changed)
 }
 
-/// The same, and `done` is told of each component when it is up to date, or will not be.
+/// The same, and `done` is told of each component when it is up to date, or will not be. The `last` ones leave the
+/// processors to whatever else wants them: others wait for that.
 pub fn bring_up_each(
     workspace: &Workspace,
     components: &[Component],
     stages: &[Stage],
+    last: &[&str],
     done: &Outcomes,
 ) -> Result<bool> {
     let names = components.iter().map(|component| component.name.as_str());
@@ -113,7 +116,10 @@ pub fn bring_up_each(
     let _lock = Lock::take(&workspace.lock_file("build"), "the build of this clone", PATIENCE)?;
     let builder = Builder::new(workspace, components);
     let results: Vec<Result<bool>> = std::thread::scope(|scope| {
-        let build = |component| {
+        let build = |component: &Component| {
+            if last.contains(&component.name.as_str()) {
+                os::step_back();
+            }
             let result = one(&builder, component, stages);
             done.set(&component.name, result.is_ok());
             result

@@ -222,6 +222,12 @@ impl<'a> World<'a> {
         let environment = Environment::load(workspace, DEV)?;
         Ok(World { workspace, services, environment })
     }
+    /// The services whose start no other one waits for.
+    pub fn last_to_start(&self) -> Vec<&str> {
+        let is_wanted = |name: &String| self.services.running().any(|other| other.depends_on.contains(name));
+        let last = self.services.running().filter(|service| !is_wanted(&service.name));
+        last.map(|service| service.name.as_str()).collect()
+    }
     pub fn components(&self, chosen: &[&Service]) -> Vec<Component> {
         let libraries = chosen.iter().flat_map(|service| self.services.libraries_of(service));
         let mut all: Vec<&Service> = libraries.chain(chosen.iter().copied()).collect();

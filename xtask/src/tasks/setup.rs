@@ -69,7 +69,8 @@ fn side_by_side(world: &World<'_>) -> Result<bool> {
             Ok(true)
         });
         let build = scope.spawn(|| {
-            super::build::bring_up_each(world.workspace, &components, super::build::RUN, &there).map(|_| true)
+            let last = world.last_to_start();
+            super::build::bring_up_each(world.workspace, &components, super::build::RUN, &last, &there).map(|_| true)
         });
         let services = scope.spawn(|| super::services::start_as_it_comes(world, &there, READY));
         [crates, database, build, services]
