@@ -131,8 +131,12 @@ pub struct Look {
 }
 
 impl Look {
-    pub fn of(path: &RelPath, language: Language, content: &[u8]) -> Look {
+    /// `copy` is the look at the same content elsewhere, in the same language, if there was one.
+    pub fn of(path: &RelPath, language: Language, content: &[u8], copy: Option<&Look>) -> Look {
         let what = what(path, language, content);
+        if let Some(copy) = copy {
+            return Look { shape: shape(path, language, content), what, ..copy.clone() };
+        }
         let is_script = matches!(
             language,
             Language::Shell
@@ -314,6 +318,12 @@ fn what(path: &RelPath, language: Language, content: &[u8]) -> What {
     }
 }
 
+const ROUTINES: [&str; 5] = ["function", "view", "trigger", "procedure", "rule"];
+const SERVER: [&str; 7] =
+    ["pg_stat", "pg_catalog", "information_schema", "pg_class", "pg_tables", "pg_policies", "pg_indexes"];
+const AGGREGATES: [&str; 4] = ["count(", "sum(", "avg(", "group by"];
+static TELLING: LazyLock<Needles> = LazyLock::new(|| Needles::new(&[], &[&SERVER[..], &AGGREGATES].concat()));
+
 impl Sql {
     fn of(content: &[u8]) -> Sql {
         let text = String::from_utf8_lossy(&content[..content.len().min(MUCH)]);
@@ -335,20 +345,23 @@ impl Sql {
                 in_comment = !line.contains("*/");
                 continue;
             }
-            let lower = line.to_ascii_lowercase();
-            sql.is_about_server |=
-                ["pg_stat", "pg_catalog", "information_schema", "pg_class", "pg_tables", "pg_policies", "pg_indexes"]
-                    .iter()
-                    .any(|name| lower.contains(name));
-            sql.aggregates |= ["count(", "sum(", "avg(", "group by"].iter().any(|name| lower.contains(name));
+            let mut at = 0;
+            while !(sql.is_about_server && sql.aggregates)
+                && let Some((start, which)) = TELLING.find(line.as_bytes(), at)
+            {
+                *(if which < SERVER.len() { &mut sql.is_about_server } else { &mut sql.aggregates }) = true;
+                at = start + 1;
+            }
             if body.is_none() {
-                is_block = lower.starts_with("do ") || lower == "do" || (is_block && lower.starts_with('$'));
+                let begins = line.as_bytes().get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"do"));
+                is_block = begins && matches!(line.as_bytes().get(2), None | Some(b' '))
+                    || (is_block && line.starts_with('$'));
             }
             // What stands in a function's body is the function's.
             if body != Some(false) {
-                sql.count(&lower);
+                sql.count(line);
             }
-            if lower.matches('$').count() % 4 == 2 {
+            if line.bytes().filter(|byte| *byte == b'$').count() % 4 == 2 {
                 body = if body.is_some() { None } else { Some(is_block) };
             }
         }
@@ -357,17 +370,23 @@ impl Sql {
 
     fn count(&mut self, line: &str) {
         let mut words = line.split(|c: char| c.is_whitespace() || c == '(' || c == ';').filter(|word| !word.is_empty());
-        let first = words.next().unwrap_or_default();
-        let rest: Vec<&str> = words.take(4).collect();
-        let is_routine =
-            rest.iter().any(|word| matches!(*word, "function" | "view" | "trigger" | "procedure" | "rule"));
-        match first {
-            "create" | "alter" | "drop" if is_routine => self.routines += 1,
-            "create" | "alter" | "drop" | "grant" | "revoke" | "comment" | "truncate" => self.structure += 1,
-            "insert" | "copy" | "merge" => self.inserts += 1,
-            "update" | "delete" if !rest.is_empty() => self.changes += 1,
-            "select" | "explain" | "show" | "with" | "table" => self.selects += 1,
-            "vacuum" | "analyze" | "reindex" | "cluster" | "refresh" => self.upkeep += 1,
+        let first = words.next().unwrap_or_default().as_bytes();
+        // The longest word that counts has eight letters.
+        let mut lower = [0; 8];
+        let Some(lower) = lower.get_mut(..first.len()) else { return };
+        lower.copy_from_slice(first);
+        lower.make_ascii_lowercase();
+        match &*lower {
+            b"create" | b"alter" | b"drop" => {
+                let is_routine =
+                    words.take(4).any(|word| ROUTINES.iter().any(|routine| word.eq_ignore_ascii_case(routine)));
+                *(if is_routine { &mut self.routines } else { &mut self.structure }) += 1;
+            }
+            b"grant" | b"revoke" | b"comment" | b"truncate" => self.structure += 1,
+            b"insert" | b"copy" | b"merge" => self.inserts += 1,
+            b"update" | b"delete" if words.next().is_some() => self.changes += 1,
+            b"select" | b"explain" | b"show" | b"with" | b"table" => self.selects += 1,
+            b"vacuum" | b"analyze" | b"reindex" | b"cluster" | b"refresh" => self.upkeep += 1,
             _ => {}
         }
     }
@@ -384,7 +403,7 @@ mod tests {
     fn look(name: &str, content: &str) -> Look {
         let path = RelPath::new(name).unwrap();
         let language = Language::of(&path, content.as_bytes(), true);
-        Look::of(&path, language, content.as_bytes())
+        Look::of(&path, language, content.as_bytes(), None)
     }
 
     #[test]
