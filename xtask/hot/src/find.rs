@@ -92,6 +92,9 @@ pub struct Needles {
 struct Needle {
     text: Vec<u8>,
     folds_case: bool,
+    /// Its first four bytes, case folded, and which of them there are: nearly all that is no needle ends here.
+    head: u32,
+    mask: u32,
     /// The next one with the same hash.
     next: u16,
 }
@@ -102,15 +105,18 @@ const NONE: u16 = u16::MAX;
 impl Needles {
     /// `exact` ones match as they are; `folded` ones are lower case and match ASCII letters of either case.
     pub fn new(exact: &[&str], folded: &[&str]) -> Needles {
-        let needle = |text: &&str, folds_case| Needle { text: text.as_bytes().to_vec(), folds_case, next: NONE };
+        let needle = |text: &&str, folds_case| {
+            let text = text.as_bytes().to_vec();
+            let mask = if text.len() < 4 { 0x00ff_ffff } else { u32::MAX };
+            Needle { head: head(&text) & mask, mask, text, folds_case, next: NONE }
+        };
         let exact = exact.iter().map(|text| needle(text, false));
         let mut needles: Vec<Needle> = exact.chain(folded.iter().map(|text| needle(text, true))).collect();
         let mut filter = Box::new([0; TRIGRAMS]);
         let mut first = vec![NONE; TRIGRAMS];
         // From the end, so that of those with the same hash the first one comes first.
         for (number, needle) in (0..NONE).zip(&mut needles).rev() {
-            let [a, b, c] = needle.text.first_chunk().copied().unwrap_or_default();
-            let hash = trigram(u32::from_le_bytes([a, b, c, 0]));
+            let hash = trigram(needle.head);
             filter[hash] = 1;
             needle.next = std::mem::replace(&mut first[hash], number);
         }
@@ -143,8 +149,8 @@ impl Needles {
             }
             at += hashes.len();
         }
-        while let Some([a, b, c]) = text.get(at..)?.first_chunk() {
-            if let Some(which) = self.at(&text[at..], trigram(u32::from_le_bytes([*a, *b, *c, 0]))) {
+        while let Some(rest) = text.get(at..).filter(|rest| rest.len() >= 3) {
+            if let Some(which) = self.at(rest, trigram(head(rest))) {
                 return Some((at, which));
             }
             at += 1;
@@ -153,11 +159,12 @@ impl Needles {
     }
     fn at(&self, rest: &[u8], hash: usize) -> Option<usize> {
         let mut number = usize::from(self.first[hash]);
+        let begins = head(rest);
         while let Some(needle) = self.needles.get(number) {
-            let is_here = rest.get(..needle.text.len()).is_some_and(|start| {
+            let is_whole = |start: &[u8]| {
                 if needle.folds_case { start.eq_ignore_ascii_case(&needle.text) } else { start == needle.text }
-            });
-            if is_here {
+            };
+            if begins & needle.mask == needle.head && rest.get(..needle.text.len()).is_some_and(is_whole) {
                 return Some(number);
             }
             number = usize::from(needle.next);
@@ -168,6 +175,17 @@ impl Needles {
 
 const TRIGRAM_BITS: u32 = 13;
 const TRIGRAMS: usize = 1 << TRIGRAM_BITS;
+
+/// The first four bytes, upper case folded to lower; what is not there is as 0.
+#[inline]
+fn head(text: &[u8]) -> u32 {
+    let bytes = match text {
+        [a, b, c, d, ..] => [*a, *b, *c, *d],
+        [a, b, c] => [*a, *b, *c, 0],
+        _ => [0; 4],
+    };
+    u32::from_le_bytes(bytes) | 0x2020_2020
+}
 
 /// A hash of the first three of four bytes that makes no difference between upper and lower case.
 #[inline]
