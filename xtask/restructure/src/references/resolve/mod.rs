@@ -49,11 +49,12 @@ enum Found {
 pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     let mut runtime = Runtime::of(tree);
     let aliases = Aliases::of(tree);
+    let sites = places::sites(tree);
     let mut files: Vec<File> = said
         .into_iter()
-        .map(|(id, _, said)| File { id, places: Places::of(tree, tree.path(id)), found: Vec::new(), said })
+        .map(|(id, _, said)| File { id, places: Places::of(tree, &sites, tree.path(id)), found: Vec::new(), said })
         .collect();
-    files.extend(links(tree));
+    files.extend(links(tree, &sites));
     files.sort_by_key(|file| file.id);
     for file in &files {
         file.made(tree, &mut runtime);
@@ -95,13 +96,13 @@ pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
 }
 
 /// Symbolic links, each a text that is one path.
-fn links(tree: &Tree) -> impl Iterator<Item = File> {
+fn links(tree: &Tree, sites: &HashSet<RelPath>) -> impl Iterator<Item = File> {
     tree.ids().filter(|id| tree.entry(*id).is_given).filter_map(|id| {
         let Kind::Symlink(target) = &tree.entry(id).kind else { return None };
         let mention =
             Mention::new(super::Kind::Symlink, 0..target.len(), target.as_slice(), Anchor::Own).weight(Weight::Sure);
         let said = Arc::new(Said { mentions: vec![mention], places: vec![(1, 1)], ..Said::default() });
-        let places = Places::of(tree, tree.path(id));
+        let places = Places::of(tree, sites, tree.path(id));
         (target.first() != Some(&b'/')).then(|| File { id, places, said, found: Vec::new() })
     })
 }

@@ -114,8 +114,13 @@ impl<'a> Resolver<'a> {
             return;
         }
         // Most words are none, wherever they are read from.
-        let is_word = mention.weight == Weight::Word && mention.form == Form::Path && !mention.is_pattern;
-        if is_word && mention.tail.is_empty() && !self.may_be_there(&mention.text) {
+        let is_word = mention.weight == Weight::Word && !mention.is_pattern && mention.tail.is_empty();
+        let is_nowhere = match mention.form {
+            Form::Path => is_word && !self.may_be_there(&mention.text),
+            Form::Dotted => is_word && !self.may_be_module(&mention.text),
+            Form::Module | Form::Page | Form::Alias => false,
+        };
+        if is_nowhere {
             found[number] = Some(Found::Nothing);
             return;
         }
