@@ -31,7 +31,7 @@ impl Contents {
         let mut facts: Vec<Option<Facts>> = tree.ids().map(|_| None).collect();
         let mut looks: Vec<Option<Look>> = tree.ids().map(|_| None).collect();
         let mut said = Vec::new();
-        for seen in side_by_side(tree, tree.sources().collect(), |group| of_one_size(tree, group))? {
+        for seen in side_by_side(tree, tree.sources().collect(), |group, buffer| of_one_size(tree, group, buffer))? {
             facts[seen.id.index()] = Some(seen.facts);
             looks[seen.id.index()] = seen.look;
             said.extend(seen.said);
@@ -44,7 +44,7 @@ impl Contents {
 pub(crate) fn said(tree: &Tree) -> Result<Vec<Spoken>> {
     let is_small = |id: &FileId| tree.entry(*id).size <= read::LARGEST;
     let files = tree.sources().filter(|id| is_small(id) && read::Language::by_name(tree.path(*id)).is_some());
-    in_order(side_by_side(tree, files.collect(), |group| {
+    in_order(side_by_side(tree, files.collect(), |group, _| {
         let mut known: Vec<(Vec<u8>, Told)> = Vec::new();
         let mut said = Vec::new();
         for id in group {
@@ -71,11 +71,11 @@ fn in_order(said: Vec<Result<Spoken>>) -> Result<Vec<Spoken>> {
 }
 
 /// Does the work for groups of files that have the same size: copies come to the same thread. The large ones first, so that
-/// no thread ends with one.
+/// no thread ends with one. Each thread has a buffer to read into.
 fn side_by_side<T: Send>(
     tree: &Tree,
     mut files: Vec<FileId>,
-    work: impl Fn(&[FileId]) -> Vec<T> + Sync,
+    work: impl Fn(&[FileId], &mut Vec<u8>) -> Vec<T> + Sync,
 ) -> Result<Vec<T>> {
     let size = |id: &FileId| tree.entry(*id).size;
     files.sort_by_key(|id| std::cmp::Reverse(size(id)));
@@ -83,8 +83,9 @@ fn side_by_side<T: Send>(
     let next = AtomicUsize::new(0);
     let run = || {
         let mut done = Vec::new();
+        let mut buffer = Vec::new();
         while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.extend(work(group));
+            done.extend(work(group, &mut buffer));
         }
         done
     };
@@ -140,28 +141,27 @@ impl Told {
     }
 }
 
-fn of_one_size(tree: &Tree, group: &[FileId]) -> Vec<Seen> {
+fn of_one_size(tree: &Tree, group: &[FileId], buffer: &mut Vec<u8>) -> Vec<Seen> {
     let mut known: HashMap<Digest, Told> = HashMap::new();
-    let mut buffer = Vec::new();
     let mut seen = Vec::with_capacity(group.len());
     for id in group {
         let entry = tree.entry(*id);
         buffer.clear();
-        let digest = match facts::read(tree, *id, &mut buffer) {
+        let digest = match facts::read(tree, *id, buffer) {
             Ok(digest) => digest,
             Err(error) => {
-                let facts = Facts::of(entry, &buffer, &Reading::default(), Some(&error));
+                let facts = Facts::of(entry, buffer, &Reading::default(), Some(&error));
                 // What it refers to cannot be told: nothing may be moved on such grounds.
                 let is_read = entry.size <= read::LARGEST && read::Language::by_name(&entry.path).is_some();
                 seen.push(Seen { id: *id, facts, look: None, said: is_read.then_some(Err(error)) });
                 continue;
             }
         };
-        let told = known.entry(digest).or_insert_with(|| Told { reading: Reading::of(&buffer), ..Told::default() });
-        let facts = Facts::of(entry, &buffer, &told.reading, None);
+        let told = known.entry(digest).or_insert_with(|| Told { reading: Reading::of(buffer), ..Told::default() });
+        let facts = Facts::of(entry, buffer, &told.reading, None);
         let head = &buffer[..buffer.len().min(look::MUCH)];
         let look = facts.is_text.then(|| told.look(tree, *id, facts.language, head));
-        let said = if entry.size <= read::LARGEST { told.said(tree, *id, &buffer).map(Ok) } else { None };
+        let said = if entry.size <= read::LARGEST { told.said(tree, *id, buffer).map(Ok) } else { None };
         seen.push(Seen { id: *id, facts, look, said });
     }
     seen
