@@ -3,9 +3,6 @@
 //! A sketch (the smallest hashes of the set) finds the pairs worth a look in about n log n; the similarity that is
 //! reported is computed from the whole sets. Lines count without the blanks around them, empty ones not at all.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 /// Hashes that a sketch holds.
 const SKETCH: usize = 64;
 /// A shingle that more texts share links each only to its neighbours by size: a licence at the head of ten thousand files
@@ -92,20 +89,17 @@ fn estimate(a: &[u64], b: &[u64]) -> f64 {
 
 /// Pairs of texts, by index, whose sketches let expect at least `least`; sorted. `sizes` orders the texts of a crowd.
 pub fn candidates(sketches: &[Vec<u64>], sizes: &[usize], least: f64) -> Vec<(u32, u32)> {
-    let mut holders: HashMap<u64, Vec<u32>, Same> = HashMap::default();
-    for (text, sketch) in (0u32..).zip(sketches) {
-        for hash in sketch {
-            holders.entry(*hash).or_default().push(text);
-        }
-    }
+    let mut holders: Vec<(u64, u32)> =
+        (0u32..).zip(sketches).flat_map(|(text, sketch)| sketch.iter().map(move |hash| (*hash, text))).collect();
+    holders.sort_unstable();
     let mut pairs: Vec<u64> = Vec::new();
-    for texts in holders.values_mut().filter(|texts| texts.len() > 1) {
+    for texts in holders.chunk_by_mut(|a, b| a.0 == b.0).filter(|texts| texts.len() > 1) {
         let reach = if texts.len() > CROWD { NEIGHBOURS } else { texts.len() };
         if texts.len() > CROWD {
-            texts.sort_unstable_by_key(|text| (sizes[*text as usize], *text));
+            texts.sort_unstable_by_key(|(_, text)| (sizes[*text as usize], *text));
         }
-        for (at, first) in texts.iter().enumerate() {
-            for second in texts.iter().skip(at + 1).take(reach) {
+        for (at, (_, first)) in texts.iter().enumerate() {
+            for (_, second) in texts.iter().skip(at + 1).take(reach) {
                 let (a, b) = (first.min(second), first.max(second));
                 pairs.push(u64::from(*a) << 32 | u64::from(*b));
             }
@@ -161,23 +155,6 @@ fn mix(mut word: u64) -> u64 {
     word ^= word >> 33;
     word = word.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     word ^ (word >> 33)
-}
-
-/// A hasher for keys that are hashes already.
-#[derive(Default)]
-struct Itself(u64);
-type Same = BuildHasherDefault<Itself>;
-
-impl Hasher for Itself {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
-    }
-    fn write_u64(&mut self, word: u64) {
-        self.0 = word;
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,9 @@
-//! What one look at each file tells: its language, its size in lines, secrets, who made it, a sketch of its text. All
-//! files are read once, on all cores.
+//! What one look at each file tells: its language, its size in lines, secrets, who made it, a sketch of its text.
 
-use std::collections::HashMap;
 use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hot::find::Needles;
 
 use crate::language::Language;
@@ -55,91 +52,53 @@ impl Made {
     }
 }
 
-/// Facts of every entry, by its index; None for what is no file or lies outside the given folders. Digests are remembered
-/// in the tree.
-pub fn collect(tree: &Tree) -> Vec<Option<Facts>> {
-    let files: Vec<FileId> = tree.sources().collect();
-    let next = AtomicUsize::new(0);
-    let known = Mutex::new(HashMap::new());
-    let work = || {
-        let mut found = Vec::new();
-        let mut buffer = Vec::new();
-        while let Some(id) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found.push((*id, look(tree, *id, &mut buffer, &known)));
-        }
-        found
-    };
-    let mut facts: Vec<Option<Facts>> = (0..tree.entries().len()).map(|_| None).collect();
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            for (id, found) in thread.join().unwrap_or_default() {
-                facts[id.index()] = Some(found);
-            }
-        }
-    });
-    facts
-}
-
-/// What the content alone tells, wherever it lies: of copies only the first is looked at.
+/// What the content alone tells, wherever it lies.
 #[derive(Debug, Default)]
-struct Reading {
+pub(crate) struct Reading {
     text: hot::similar::Reading,
     is_text: bool,
     secrets: Vec<Secret>,
 }
 
-type Known = Mutex<HashMap<Digest, Arc<Reading>>>;
-
-fn look(tree: &Tree, id: FileId, buffer: &mut Vec<u8>, known: &Known) -> Facts {
-    let entry = tree.entry(id);
-    buffer.clear();
-    let read = read(tree, id, buffer);
-    let reading = match &read {
-        Ok(digest) => {
-            let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
-            let copy = lock().get(digest).cloned();
-            copy.unwrap_or_else(|| {
-                let new = Arc::new(reading(buffer));
-                lock().insert(*digest, Arc::clone(&new));
-                new
-            })
+impl Facts {
+    /// Of a file whose content is (or begins with) `content`, if it could be read.
+    pub(crate) fn of(entry: &Entry, content: &[u8], reading: &Reading, error: Option<&anyhow::Error>) -> Facts {
+        let head = &content[..content.len().min(HEAD)];
+        let language = Language::of(&entry.path, head, reading.is_text);
+        let made = made(entry, head, language, reading, content.len());
+        let is_written = !matches!(made, Some(Made::Lock | Made::Vendored));
+        let is_sketched = made.is_none() && reading.text.filled >= 6;
+        Facts {
+            language,
+            is_text: reading.is_text,
+            lines: reading.text.lines,
+            secrets: if is_written { reading.secrets.clone() } else { Vec::new() },
+            made,
+            sketch: if is_sketched { reading.text.sketch.clone() } else { Vec::new() },
+            unreadable: error.map(|error| error.root_cause().to_string()),
         }
-        Err(_) => Arc::default(),
-    };
-    let head = &buffer[..buffer.len().min(HEAD)];
-    let language = Language::of(&entry.path, head, reading.is_text);
-    let made = made(entry, head, language, &reading, buffer.len());
-    let is_written = !matches!(made, Some(Made::Lock | Made::Vendored));
-    Facts {
-        language,
-        is_text: reading.is_text,
-        lines: reading.text.lines,
-        secrets: if is_written { reading.secrets.clone() } else { Vec::new() },
-        made,
-        sketch: if made.is_none() && reading.text.filled >= 6 { reading.text.sketch.clone() } else { Vec::new() },
-        unreadable: read.err().map(|error| error.root_cause().to_string()),
     }
 }
 
-fn reading(content: &[u8]) -> Reading {
-    // An encoding of one byte a letter counts as text too.
-    if content.is_empty() || content.contains(&0) {
-        return Reading::default();
+impl Reading {
+    pub(crate) fn of(content: &[u8]) -> Reading {
+        // An encoding of one byte a letter counts as text too.
+        if content.is_empty() || hot::find::byte(content, 0, 0).is_some() {
+            return Reading::default();
+        }
+        Reading { text: hot::similar::Reading::of(content), is_text: true, secrets: secrets::find(content) }
     }
-    Reading { text: hot::similar::Reading::of(content), is_text: true, secrets: secrets::find(content) }
 }
 
-/// The content, or the beginning of a very long one; its digest either way.
-fn read(tree: &Tree, id: FileId, buffer: &mut Vec<u8>) -> Result<Digest> {
+/// The content, or the beginning of a very long one; its digest either way. Digests are remembered in the tree.
+pub(crate) fn read(tree: &Tree, id: FileId, buffer: &mut Vec<u8>) -> Result<Digest> {
     let size = tree.entry(id).size;
     if size <= LONGEST_TEXT {
         buffer.reserve(usize::try_from(size).unwrap_or(0) + 1);
-        tree.open(id)?.read_to_end(buffer)?;
+        tree.open(id)?.read_to_end(buffer).with_context(|| tree.unreadable(id))?;
         tree.remember_digest(id, base::tools::hash::digest(buffer));
     } else {
-        tree.open(id)?.take(LONGEST_TEXT).read_to_end(buffer)?;
+        tree.open(id)?.take(LONGEST_TEXT).read_to_end(buffer).with_context(|| tree.unreadable(id))?;
     }
     tree.digest(id)
 }
@@ -224,13 +183,15 @@ static GENERATED: LazyLock<Needles> = LazyLock::new(|| {
     Needles::new(&[], &says)
 });
 
-/// A head that says a program wrote the file: in a comment of the first lines.
+/// A head that says a program wrote the file: in a comment of the first six lines.
 fn says_generated(head: &[u8]) -> bool {
+    let mut ends = head.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+    let head = &head[..ends.nth(5).unwrap_or(head.len())];
     let Some((at, _)) = GENERATED.find(head, 0) else { return false };
     let before = &head[..at];
     let line = before.split(|byte| *byte == b'\n').next_back().unwrap_or_default();
     let is_comment = line.trim_ascii_start().first().is_some_and(|first| b"#/-*<;\"".contains(first));
-    is_comment && line.len() < 200 && hot::find::lines_before(head, at) < 6
+    is_comment && line.len() < 200
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod classify;
+pub mod contents;
 pub mod duplicates;
 pub mod facts;
 pub mod git;

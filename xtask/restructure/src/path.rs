@@ -22,6 +22,10 @@ impl RelPath {
         if text.first() == Some(&b'/') || text.contains(&0) {
             return None;
         }
+        // Most are names and nothing else.
+        if text.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b"..")) {
+            return Some(self.join(text));
+        }
         let mut parts: Vec<&[u8]> = self.parts().collect();
         for part in text.split(|byte| *byte == b'/') {
             match part {

@@ -4,10 +4,11 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::classify::look::Look;
 use crate::classify::units::{self, Units};
-use crate::classify::{self, look::Look};
+use crate::contents::Contents;
 use crate::duplicates::{self, FolderGroup, Group, Near, Overlap};
-use crate::facts::{self, Facts};
+use crate::facts::Facts;
 use crate::path::RelPath;
 use crate::references::{self, Reference};
 use crate::tree::Tree;
@@ -31,22 +32,21 @@ impl Scan {
     /// itself, a report.
     pub fn of(given: &[&Utf8Path], state: &[&Utf8Path]) -> Result<Scan> {
         let tree = Tree::read_without(given, state)?;
-        let facts = facts::collect(&tree);
+        let Contents { facts, looks, said } = Contents::read(&tree)?;
         let (references, rest) = std::thread::scope(|scope| {
             // References take the longest: they have a core to themselves.
-            let references = scope.spawn(|| references::find(&tree));
+            let references = scope.spawn(|| Ok(references::resolved(&tree, said?)));
             let groups = duplicates::groups(&tree);
             let folders = duplicates::folders(&tree);
             let overlaps = duplicates::overlaps(&tree, &groups);
             let near = duplicates::near(&tree, &facts, &groups);
-            let looks = classify::look(&tree, &facts);
             let given = tree.given().iter();
             let units = given.map(|given| (given.clone(), units::find(&tree, given, &looks))).collect();
             let references =
                 references.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the reader of references died")));
-            (references, (groups, folders, overlaps, near, looks, units))
+            (references, (groups, folders, overlaps, near, units))
         });
-        let (groups, folders, overlaps, near, looks, units) = rest;
+        let (groups, folders, overlaps, near, units) = rest;
         Ok(Scan { references: references?, tree, facts, groups, folders, overlaps, near, looks, units })
     }
 }

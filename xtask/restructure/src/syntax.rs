@@ -403,7 +403,10 @@ const MOST: usize = 200_000;
 
 impl Memory {
     fn read(file: Option<&Utf8Path>) -> Memory {
-        let known = file.and_then(files::read_json).and_then(|value| value.as_object().cloned()).unwrap_or_default();
+        let known = match file.and_then(files::read_json) {
+            Some(Value::Object(known)) => known,
+            _ => serde_json::Map::new(),
+        };
         Memory { file: file.map(Utf8Path::to_owned), known, has_changed: false, keys: HashMap::new() }
     }
     /// Another version of a parser may see it otherwise.

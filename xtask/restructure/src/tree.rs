@@ -236,7 +236,7 @@ impl Tree {
         let flags = base::tools::os::NO_FOLLOW | base::tools::os::NO_BLOCK;
         File::options().read(true).custom_flags(flags).open(path).with_context(|| self.unreadable(id))
     }
-    fn unreadable(&self, id: FileId) -> String {
+    pub(crate) fn unreadable(&self, id: FileId) -> String {
         format!("failed to read `{}`", self.path(id))
     }
 

@@ -7,9 +7,10 @@ use anyhow::Result;
 use base::ui::{Finding, Place};
 use camino::Utf8PathBuf;
 
-use crate::classify::look::What;
+use crate::classify::look::{Look, What};
 use crate::classify::{Class, Known, Role, Uses, Verdict, classify};
-use crate::facts;
+use crate::contents::Contents;
+use crate::facts::Facts;
 use crate::journal::step::{Step, exists, sha256_at};
 use crate::journal::{Journal, State, Was};
 use crate::moves::{Fate, Moves};
@@ -56,6 +57,7 @@ impl Verdicts {
 struct Proof<'a> {
     journal: &'a Journal,
     before: Tree,
+    looks_before: Vec<Option<Look>>,
     references_before: Vec<Reference>,
     after: &'a Scan,
     moves: Moves,
@@ -71,12 +73,13 @@ pub fn verify(
     state: &State,
     journal: &Journal,
     after: &Scan,
-    syntax: &dyn Fn(&Tree) -> Syntax,
+    syntax: &dyn Fn(&Tree, &[Option<Facts>]) -> Syntax,
     has_task: &dyn Fn(&str) -> bool,
 ) -> Result<Verdicts> {
     let root = Utf8PathBuf::from_path_buf(journal.root(state)?).unwrap_or_default();
     let before = tree_before(journal, after, root);
-    let references_before = references::find(&before)?;
+    let Contents { facts, looks: looks_before, said } = Contents::read(&before)?;
+    let references_before = references::resolved(&before, said?);
     let moves = moves(journal, &before);
     let rewrites = references::rewrite(&before, &references_before, &moves)?;
     let (lost, changed) = lost(state, journal)?;
@@ -85,10 +88,11 @@ pub fn verify(
         _ => None,
     });
     let created = created.collect();
-    let proof = Proof { created, journal, before, references_before, after, moves, rewrites, changed, lost };
+    let proof =
+        Proof { created, journal, before, looks_before, references_before, after, moves, rewrites, changed, lost };
     let losses = proof.losses();
     let (broken, patterns): (Vec<&Loss>, Vec<&Loss>) = losses.iter().partition(|loss| loss.is_broken());
-    let (syntax_before, syntax_after) = (syntax(&proof.before), syntax(&after.tree));
+    let (syntax_before, syntax_after) = (syntax(&proof.before, &facts), syntax(&after.tree, &after.facts));
     let teller = proof.teller(has_task);
     let criteria = vec![
         proof.scripts_work(&broken, &syntax_before, &syntax_after),
@@ -537,7 +541,7 @@ impl Proof<'_> {
 
     fn tests(&self, broken: &[&Loss], before: &Syntax, after: &Syntax) -> Criterion {
         let uses = Uses::new(&self.before, &self.references_before);
-        let looks = classify_looks(&self.before);
+        let looks = &self.looks_before;
         let is_test = |id: FileId| {
             looks[id.index()].as_ref().is_some_and(|look| look.shape == crate::classify::look::Shape::Test)
         };
@@ -631,10 +635,6 @@ impl Proof<'_> {
 
 fn criterion(name: &'static str, evidence: String, findings: Vec<Finding>) -> Criterion {
     Criterion { name, holds: findings.is_empty(), evidence, findings }
-}
-
-fn classify_looks(tree: &Tree) -> Vec<Option<crate::classify::look::Look>> {
-    crate::classify::look(tree, &facts::collect(tree))
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {

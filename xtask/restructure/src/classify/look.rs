@@ -131,8 +131,12 @@ pub struct Look {
 }
 
 impl Look {
-    pub fn of(path: &RelPath, language: Language, content: &[u8]) -> Look {
+    /// `copy` is the look at the same content elsewhere, in the same language, if there was one.
+    pub fn of(path: &RelPath, language: Language, content: &[u8], copy: Option<&Look>) -> Look {
         let what = what(path, language, content);
+        if let Some(copy) = copy {
+            return Look { shape: shape(path, language, content), what, ..copy.clone() };
+        }
         let is_script = matches!(
             language,
             Language::Shell
@@ -314,60 +318,111 @@ fn what(path: &RelPath, language: Language, content: &[u8]) -> What {
     }
 }
 
+const ROUTINES: [&str; 5] = ["function", "view", "trigger", "procedure", "rule"];
+const SERVER: [&str; 7] =
+    ["pg_stat", "pg_catalog", "information_schema", "pg_class", "pg_tables", "pg_policies", "pg_indexes"];
+const AGGREGATES: [&str; 4] = ["count(", "sum(", "avg(", "group by"];
+static TELLING: LazyLock<Needles> = LazyLock::new(|| Needles::new(&[], &[&SERVER[..], &AGGREGATES].concat()));
+
+/// Without the blanks at its beginning.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let line = &line[line.iter().position(|byte| !matches!(byte, b'\t'..=b'\r' | b' ')).unwrap_or(line.len())..];
+    if line.first().is_none_or(u8::is_ascii) {
+        return line;
+    }
+    let text = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    &line[text.len() - text.trim_start().len()..]
+}
+
+fn is_between_words(c: char) -> bool {
+    c.is_whitespace() || c == '(' || c == ';'
+}
+
 impl Sql {
     fn of(content: &[u8]) -> Sql {
-        let text = String::from_utf8_lossy(&content[..content.len().min(MUCH)]);
+        let content = &content[..content.len().min(MUCH)];
         let mut sql = Sql::default();
         let mut in_comment = false;
         // In a body between `$$`: of a block that runs at once, or of a function.
         let mut body = None;
         let mut is_block = false;
-        for line in text.lines() {
-            let line = line.trim_start();
+        let mut next = 0;
+        while next < content.len() {
+            let end = hot::find::byte(content, next, b'\n').unwrap_or(content.len());
+            let line = trimmed(&content[next..end]);
+            next = end + 1;
+            let ends_comment = || hot::find::find(line, 0, b"*/").is_some();
             if in_comment {
-                in_comment = !line.contains("*/");
+                in_comment = !ends_comment();
                 continue;
             }
-            if line.starts_with("--") || line.is_empty() {
+            if line.starts_with(b"--") || line.is_empty() {
                 continue;
             }
-            if line.starts_with("/*") {
-                in_comment = !line.contains("*/");
+            if line.starts_with(b"/*") {
+                in_comment = !ends_comment();
                 continue;
             }
-            let lower = line.to_ascii_lowercase();
-            sql.is_about_server |=
-                ["pg_stat", "pg_catalog", "information_schema", "pg_class", "pg_tables", "pg_policies", "pg_indexes"]
-                    .iter()
-                    .any(|name| lower.contains(name));
-            sql.aggregates |= ["count(", "sum(", "avg(", "group by"].iter().any(|name| lower.contains(name));
+            let mut at = 0;
+            while !(sql.is_about_server && sql.aggregates)
+                && let Some((start, which)) = TELLING.find(line, at)
+            {
+                *(if which < SERVER.len() { &mut sql.is_about_server } else { &mut sql.aggregates }) = true;
+                at = start + 1;
+            }
             if body.is_none() {
-                is_block = lower.starts_with("do ") || lower == "do" || (is_block && lower.starts_with('$'));
+                let begins = line.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"do"));
+                is_block =
+                    begins && matches!(line[2..], [] | [b'\r'] | [b' ', ..]) || (is_block && line.starts_with(b"$"));
             }
             // What stands in a function's body is the function's.
             if body != Some(false) {
-                sql.count(&lower);
+                sql.count(line);
             }
-            if lower.matches('$').count() % 4 == 2 {
+            if line.iter().filter(|byte| **byte == b'$').count() % 4 == 2 {
                 body = if body.is_some() { None } else { Some(is_block) };
             }
         }
         sql
     }
 
-    fn count(&mut self, line: &str) {
-        let mut words = line.split(|c: char| c.is_whitespace() || c == '(' || c == ';').filter(|word| !word.is_empty());
-        let first = words.next().unwrap_or_default();
-        let rest: Vec<&str> = words.take(4).collect();
-        let is_routine =
-            rest.iter().any(|word| matches!(*word, "function" | "view" | "trigger" | "procedure" | "rule"));
-        match first {
-            "create" | "alter" | "drop" if is_routine => self.routines += 1,
-            "create" | "alter" | "drop" | "grant" | "revoke" | "comment" | "truncate" => self.structure += 1,
-            "insert" | "copy" | "merge" => self.inserts += 1,
-            "update" | "delete" if !rest.is_empty() => self.changes += 1,
-            "select" | "explain" | "show" | "with" | "table" => self.selects += 1,
-            "vacuum" | "analyze" | "reindex" | "cluster" | "refresh" => self.upkeep += 1,
+    /// The statement that begins on a line, if one does.
+    fn count(&mut self, line: &[u8]) {
+        let is_between = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ' | b'(' | b';');
+        let line = &line[line.iter().position(|byte| !is_between(byte)).unwrap_or(line.len())..];
+        // The longest word that counts has eight letters, all of them ASCII.
+        let Some(end) = line.iter().chain(b" ").take(9).position(|byte| is_between(byte) || !byte.is_ascii()) else {
+            return;
+        };
+        if line.get(end).is_none_or(u8::is_ascii) {
+            return self.count_statement(&line[..end], &line[end..]);
+        }
+        // A blank of another alphabet ends a word as well.
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_start_matches(is_between_words);
+        let (first, rest) = text.split_at(text.find(is_between_words).unwrap_or(text.len()));
+        self.count_statement(first.as_bytes(), rest.as_bytes());
+    }
+
+    fn count_statement(&mut self, first: &[u8], rest: &[u8]) {
+        let mut lower = [0; 8];
+        let Some(lower) = lower.get_mut(..first.len()) else { return };
+        lower.copy_from_slice(first);
+        lower.make_ascii_lowercase();
+        let has_next = |is: fn(&str) -> bool| {
+            let rest = String::from_utf8_lossy(rest);
+            rest.split(is_between_words).filter(|word| !word.is_empty()).take(4).any(is)
+        };
+        match &*lower {
+            b"create" | b"alter" | b"drop" => {
+                let is_routine = has_next(|word| ROUTINES.iter().any(|routine| word.eq_ignore_ascii_case(routine)));
+                *(if is_routine { &mut self.routines } else { &mut self.structure }) += 1;
+            }
+            b"grant" | b"revoke" | b"comment" | b"truncate" => self.structure += 1,
+            b"insert" | b"copy" | b"merge" => self.inserts += 1,
+            b"update" | b"delete" if has_next(|_| true) => self.changes += 1,
+            b"select" | b"explain" | b"show" | b"with" | b"table" => self.selects += 1,
+            b"vacuum" | b"analyze" | b"reindex" | b"cluster" | b"refresh" => self.upkeep += 1,
             _ => {}
         }
     }
@@ -384,7 +439,7 @@ mod tests {
     fn look(name: &str, content: &str) -> Look {
         let path = RelPath::new(name).unwrap();
         let language = Language::of(&path, content.as_bytes(), true);
-        Look::of(&path, language, content.as_bytes())
+        Look::of(&path, language, content.as_bytes(), None)
     }
 
     #[test]
@@ -427,5 +482,11 @@ mod tests {
         assert_eq!((sql.structure, sql.routines, sql.inserts), (2, 1, 0));
         let sql = look("b.sql", "SELECT count(*)\nFROM pg_stat_activity;\n").sql.unwrap();
         assert!(sql.selects == 1 && sql.is_about_server && sql.aggregates && !sql.writes());
+        let sql = look(
+            "c.sql",
+            "\u{a0}Select\u{a0}1;\r\n\u{feff}select 1;\n(SELECT 1);\nupdate\nUpdate\u{a0}a\nDO\r\n$$\ninsert into a\n$$;\ninserting into\nCREATE\u{a0}VIEW v\ndrop\r\n",
+        );
+        let sql = sql.sql.unwrap();
+        assert_eq!((sql.selects, sql.changes, sql.inserts, sql.routines, sql.structure), (2, 1, 1, 1, 1));
     }
 }

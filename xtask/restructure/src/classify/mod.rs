@@ -9,7 +9,6 @@ mod sql;
 pub mod units;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::facts::{Facts, Made};
 use crate::language::{Family, Language};
@@ -85,33 +84,6 @@ impl Uses {
     pub fn of(&self, id: FileId) -> &[FileId] {
         self.of.get(&id).map_or(&[], Vec::as_slice)
     }
-}
-
-/// Looks at the content of every file that is text, on all cores.
-pub fn look(tree: &Tree, facts: &[Option<Facts>]) -> Vec<Option<Look>> {
-    let files: Vec<FileId> =
-        tree.sources().filter(|id| facts[id.index()].as_ref().is_some_and(|facts| facts.is_text)).collect();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut found = Vec::new();
-        while let Some(id) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let (Some(facts), Ok(head)) = (&facts[id.index()], tree.head(*id, look::MUCH)) {
-                found.push((*id, Look::of(tree.path(*id), facts.language, &head)));
-            }
-        }
-        found
-    };
-    let mut looks: Vec<Option<Look>> = (0..tree.entries().len()).map(|_| None).collect();
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            for (id, found) in thread.join().unwrap_or_default() {
-                looks[id.index()] = Some(found);
-            }
-        }
-    });
-    looks
 }
 
 /// A verdict on every file, link and closed folder in the given folders, by index.

@@ -5,7 +5,7 @@ pub(crate) fn find(text: &[u8], needle: &[u8], from: usize) -> Option<usize> {
     let first = *needle.first()?;
     let mut at = from;
     while at + needle.len() <= text.len() {
-        at += text[at..=text.len() - needle.len()].iter().position(|byte| *byte == first)?;
+        at = hot::find::byte(&text[..=text.len() - needle.len()], at, first)?;
         if text[at..].starts_with(needle) {
             return Some(at);
         }
@@ -106,7 +106,7 @@ pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>>
             return None;
         }
         let start = at;
-        let end = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| at + length);
+        let end = hot::find::byte(text, at, b'\n').unwrap_or(text.len());
         at = end + 1;
         Some(start..end)
     })

@@ -118,6 +118,8 @@ pub(crate) struct Run {
 #[derive(Default, Debug, Clone)]
 pub(crate) struct Said {
     pub mentions: Vec<Mention>,
+    /// Line and column of each of them, from 1.
+    pub places: Vec<(usize, usize)>,
     pub runs: Vec<Run>,
     /// Folders in which modules are looked up (`sys.path`), in the order they were named.
     pub module_roots: Vec<Anchor>,
@@ -134,6 +136,19 @@ impl Said {
         mention.spelling.place_in_file(source);
         self.mentions.push(mention);
         self.mentions.len() - 1
+    }
+    /// Finds the places, once all mentions are there.
+    pub fn find_places(&mut self, content: &[u8]) {
+        let mut starts = vec![0];
+        let last = self.mentions.iter().map(|mention| mention.span.start).max().unwrap_or(0);
+        while let Some(end) = hot::find::byte(&content[..last.min(content.len())], starts[starts.len() - 1], b'\n') {
+            starts.push(end + 1);
+        }
+        let place = |mention: &Mention| {
+            let line = starts.partition_point(|start| *start <= mention.span.start);
+            (line, mention.span.start - starts[line - 1] + 1)
+        };
+        self.places = self.mentions.iter().map(place).collect();
     }
     /// A variable that holds a path is handed to a program's own way to write or read a file: what it writes is made at
     /// run time, and what it reads from a folder that is certain must be there.

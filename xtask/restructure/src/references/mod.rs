@@ -7,12 +7,11 @@
 
 mod aliases;
 mod bytes;
-mod cache;
 mod compare;
 pub(crate) mod glob;
-mod mention;
+pub(crate) mod mention;
 mod modules;
-mod read;
+pub(crate) mod read;
 mod resolve;
 mod rewrite;
 mod runtime;
@@ -25,6 +24,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 
+use crate::contents::{self, Spoken};
 use crate::path::RelPath;
 use crate::tree::{FileId, Tree};
 
@@ -143,6 +143,10 @@ pub enum Target {
 
 /// Every reference in the given folders of a tree, each resolved in it, in the order of files and places.
 pub fn find(tree: &Tree) -> Result<Vec<Reference>> {
-    let said = cache::said(tree)?;
-    Ok(resolve::all(tree, said))
+    Ok(resolved(tree, contents::said(tree)?))
+}
+
+/// The same, of files that have been read.
+pub(crate) fn resolved(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
+    resolve::all(tree, said)
 }

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use super::{Request, plural};
-use crate::facts;
+use crate::facts::Facts;
 use crate::journal::Stage;
 use crate::path::RelPath;
 use crate::scan::Scan;
@@ -43,7 +43,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     step.done_with(&plural(after.tree.sources().count(), "file"));
     let step = ui::step("compare it with what was there before");
     let memory = workspace.ops().join("restructure-syntax.json");
-    let look = |tree: &Tree| syntax::check(tree, &facts::collect(tree), Some(&memory));
+    let look = |tree: &Tree, facts: &[Option<Facts>]| syntax::check(tree, facts, Some(&memory));
     let verdicts = verify::verify(&state, &journal, &after, &look, &|task| request.has_task(task))?;
     step.done();
     tell(&verdicts, request)

@@ -270,6 +270,7 @@ pub(crate) fn read(language: Language, content: &[u8]) -> Said {
         Language::Text => words::read_prose(&source, 0..content.len(), &mut said),
     }
     said.doubt_what_is_tested();
+    said.find_places(content);
     said
 }
 

@@ -51,13 +51,16 @@ impl Token {
 }
 
 /// Takes tokens as they come and finds the partner of each bracket.
-#[derive(Default)]
 pub(crate) struct Tokens {
     pub list: Vec<Token>,
     open: Vec<usize>,
 }
 
 impl Tokens {
+    /// For a text of some length: programs have a token in about six bytes.
+    pub fn of_length(length: usize) -> Tokens {
+        Tokens { list: Vec::with_capacity(length / 6), open: Vec::new() }
+    }
     pub fn is_in_brackets(&self) -> bool {
         !self.open.is_empty()
     }

@@ -13,10 +13,10 @@ pub(crate) fn read(source: &Source, said: &mut Said) {
 
 /// The commands in a range; relative paths are read from `cwd`.
 pub(crate) fn read_commands(source: &Source, range: Range<usize>, cwd: &[Anchor], said: &mut Said) {
-    let text = &source.bytes;
+    let text = &source.bytes[..range.end];
     let mut at = range.start;
     while at < range.end {
-        let end = text[at..range.end].iter().position(|byte| *byte == b'\n').map_or(range.end, |length| at + length);
+        let end = hot::find::byte(text, at, b'\n').unwrap_or(range.end);
         // Long lines are data.
         if end - at < 2000 {
             line(source, at..end, cwd, said);

@@ -16,8 +16,7 @@ pub(crate) fn read_prose(source: &Source, range: Range<usize>, said: &mut Said) 
 pub(crate) fn read_words(source: &Source, range: Range<usize>, kind: Kind, said: &mut Said) {
     let text = &source.bytes[..range.end];
     let mut at = range.start;
-    while let Some(found) = text[at..].iter().position(|byte| *byte == b'/') {
-        let slash = at + found;
+    while let Some(slash) = hot::find::byte(text, at, b'/') {
         let mut start = slash;
         while start > range.start && is_of_word(text[start - 1]) {
             start -= 1;

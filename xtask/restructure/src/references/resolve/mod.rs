@@ -6,18 +6,17 @@
 mod places;
 mod resolver;
 
-use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::aliases::Aliases;
-use super::cache::Spoken;
 use super::glob::Folders;
 use super::mention::{Anchor, Mention, Said, Weight};
 use super::runtime::Runtime;
 use super::{Base, Outcome, Reference, Target};
+use crate::contents::Spoken;
 use crate::path::RelPath;
 use crate::tree::{FileId, Kind, Tree};
 use places::Places;
@@ -50,11 +49,12 @@ enum Found {
 pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     let mut runtime = Runtime::of(tree);
     let aliases = Aliases::of(tree);
+    let sites = places::sites(tree);
     let mut files: Vec<File> = said
         .into_iter()
-        .map(|(id, _, said)| File { id, places: Places::of(tree, tree.path(id)), found: Vec::new(), said })
+        .map(|(id, _, said)| File { id, places: Places::of(tree, &sites, tree.path(id)), found: Vec::new(), said })
         .collect();
-    files.extend(links(tree));
+    files.extend(links(tree, &sites));
     files.sort_by_key(|file| file.id);
     for file in &files {
         file.made(tree, &mut runtime);
@@ -90,19 +90,19 @@ pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     }
     let mut references = Vec::new();
     for file in files {
-        file.references(tree, &mut references);
+        file.references(&mut references);
     }
     references
 }
 
 /// Symbolic links, each a text that is one path.
-fn links(tree: &Tree) -> impl Iterator<Item = File> {
+fn links(tree: &Tree, sites: &HashSet<RelPath>) -> impl Iterator<Item = File> {
     tree.ids().filter(|id| tree.entry(*id).is_given).filter_map(|id| {
         let Kind::Symlink(target) = &tree.entry(id).kind else { return None };
         let mention =
             Mention::new(super::Kind::Symlink, 0..target.len(), target.as_slice(), Anchor::Own).weight(Weight::Sure);
-        let said = Arc::new(Said { mentions: vec![mention], ..Said::default() });
-        let places = Places::of(tree, tree.path(id));
+        let said = Arc::new(Said { mentions: vec![mention], places: vec![(1, 1)], ..Said::default() });
+        let places = Places::of(tree, sites, tree.path(id));
         (target.first() != Some(&b'/')).then(|| File { id, places, said, found: Vec::new() })
     })
 }
@@ -127,10 +127,7 @@ impl World<'_> {
         let work = || {
             let mut done = Vec::new();
             while let Some(index) = which.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((
-                    *index,
-                    Resolver { world: self, tree: self.tree, file: &shared[*index], project: OnceCell::new() }.all(),
-                ));
+                done.push((*index, Resolver::new(self, &shared[*index]).all()));
             }
             done
         };
@@ -220,8 +217,7 @@ impl File {
         runs
     }
 
-    fn references(self, tree: &Tree, references: &mut Vec<Reference>) {
-        let mut lines: Option<Vec<usize>> = None;
+    fn references(self, references: &mut Vec<Reference>) {
         for (number, (mention, found)) in self.said.mentions.iter().zip(self.found).enumerate() {
             let (outcome, readings) = match found {
                 Found::Nothing => continue,
@@ -242,8 +238,7 @@ impl File {
                     }
                 }
             };
-            let starts = lines.get_or_insert_with(|| line_starts(tree, self.id));
-            let line = starts.partition_point(|start| *start <= mention.span.start);
+            let (line, column) = self.said.places.get(number).copied().unwrap_or_default();
             let base = Base {
                 folder: match readings.as_slice() {
                     [one] => Some(one.base.clone()),
@@ -257,7 +252,7 @@ impl File {
                 text: [mention.text.as_slice(), &mention.tail].concat(),
                 kind: mention.kind,
                 line,
-                column: mention.span.start - starts.get(line.wrapping_sub(1)).copied().unwrap_or(0) + 1,
+                column,
                 base,
                 outcome,
                 number,
@@ -266,15 +261,6 @@ impl File {
             });
         }
     }
-}
-
-fn line_starts(tree: &Tree, id: FileId) -> Vec<usize> {
-    if !tree.entry(id).is_file() {
-        return vec![0];
-    }
-    let content = tree.content(id).unwrap_or_default();
-    let ends = content.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-    [0].into_iter().chain(ends).collect()
 }
 
 impl Anchor {

@@ -1,5 +1,7 @@
 //! The folders that the paths of a file may be read from.
 
+use std::collections::HashSet;
+
 use crate::path::RelPath;
 use crate::tree::Tree;
 
@@ -22,7 +24,8 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub fn of(tree: &Tree, path: &RelPath) -> Places {
+    /// `sites` are the folders of [`sites`].
+    pub fn of(tree: &Tree, sites: &HashSet<RelPath>, path: &RelPath) -> Places {
         let own = path.parent().unwrap_or_default();
         let mut roots = Vec::new();
         let parts: Vec<&[u8]> = own.parts().collect();
@@ -42,7 +45,7 @@ impl Places {
         let above = own.ancestors().filter(|folder| !roots.contains(folder)).collect();
         let is_document = matches!(path.extension(), b"md" | b"mdx" | b"markdown");
         let is_of_site =
-            is_document && [&own].into_iter().chain(&above).chain(&roots).any(|folder| is_site(tree, folder));
+            is_document && [&own].into_iter().chain(&above).chain(&roots).any(|folder| sites.contains(folder));
         let is_sample = path.parts().any(is_sample);
         let page = if is_document { page_folder(path) } else { None };
         Places { own, roots, callers: Vec::new(), above, page, is_of_site, is_sample }
@@ -57,7 +60,8 @@ pub(crate) fn page_folder(path: &RelPath) -> Option<RelPath> {
     Some(path.parent()?.join(stem)).filter(|_| !is_index)
 }
 
-fn is_site(tree: &Tree, folder: &RelPath) -> bool {
+/// The folders that the generator of a site is set up in.
+pub(super) fn sites(tree: &Tree) -> HashSet<RelPath> {
     let markers: [&[u8]; 17] = [
         b"mkdocs.yml",
         b"docusaurus.config.js",
@@ -77,7 +81,8 @@ fn is_site(tree: &Tree, folder: &RelPath) -> bool {
         b"gatsby-config.js",
         b"next.config.js",
     ];
-    markers.iter().any(|marker| tree.get(&folder.join(marker)).is_some())
+    let marks = tree.entries().iter().filter(|entry| markers.contains(&entry.path.name()));
+    marks.filter_map(|entry| entry.path.parent()).collect()
 }
 
 fn is_sample(part: &[u8]) -> bool {

@@ -10,23 +10,27 @@ use crate::path::RelPath;
 use crate::tree::{Closed, Kind, Tree};
 
 pub(super) struct Resolver<'a> {
-    pub world: &'a World<'a>,
-    pub tree: &'a Tree,
-    pub file: &'a File,
+    world: &'a World<'a>,
+    tree: &'a Tree,
+    file: &'a File,
     /// Where Compose is told to be, where that is not the folder of the file.
-    pub project: OnceCell<Option<RelPath>>,
+    project: OnceCell<Option<RelPath>>,
+    /// Asked only where there is more than one reading.
+    votes: OnceCell<HashMap<RelPath, usize>>,
 }
 
 /// Folders to try together: what is found in one of a tier counts before the next is looked at.
 type Tiers = Vec<Vec<(Anchor, RelPath)>>;
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    pub fn new(world: &'a World<'a>, file: &'a File) -> Resolver<'a> {
+        Resolver { world, tree: world.tree, file, project: OnceCell::new(), votes: OnceCell::new() }
+    }
     pub fn all(&self) -> Vec<Found> {
         let mentions = &self.file.said.mentions;
         let mut found: Vec<Option<Found>> = vec![None; mentions.len()];
-        let votes = self.votes();
         for number in 0..mentions.len() {
-            self.settle(number, &mut found, &votes, 0);
+            self.settle(number, &mut found, 0);
         }
         let mut found: Vec<Found> = found.into_iter().map(|found| found.unwrap_or(Found::Nothing)).collect();
         self.forgive_bundles(&mut found);
@@ -48,7 +52,11 @@ impl Resolver<'_> {
     }
 
     /// How much of what the file names lies where it would be, were it run in a folder.
-    fn votes(&self) -> HashMap<RelPath, usize> {
+    fn votes(&self) -> &HashMap<RelPath, usize> {
+        self.votes.get_or_init(|| self.count_votes())
+    }
+
+    fn count_votes(&self) -> HashMap<RelPath, usize> {
         let mut votes: HashMap<RelPath, usize> = HashMap::new();
         for mention in &self.file.said.mentions {
             let is_asked = mention.bases.iter().any(|base| matches!(base, Anchor::Cwd | Anchor::Above));
@@ -96,12 +104,23 @@ impl Resolver<'_> {
         best.filter(|(count, _)| *count > 0).map(|(_, folder)| folder.clone())
     }
 
-    fn settle(&self, number: usize, found: &mut Vec<Option<Found>>, votes: &HashMap<RelPath, usize>, depth: usize) {
+    fn settle(&self, number: usize, found: &mut Vec<Option<Found>>, depth: usize) {
         if found[number].is_some() || depth > 50 {
             return;
         }
         let mention = &self.file.said.mentions[number];
         if mention.weight == Weight::Idle {
+            found[number] = Some(Found::Nothing);
+            return;
+        }
+        // Most words are none, wherever they are read from.
+        let is_word = mention.weight == Weight::Word && !mention.is_pattern && mention.tail.is_empty();
+        let is_nowhere = match mention.form {
+            Form::Path => is_word && !self.may_be_there(&mention.text),
+            Form::Dotted => is_word && !self.may_be_module(&mention.text),
+            Form::Module | Form::Page | Form::Alias => false,
+        };
+        if is_nowhere {
             found[number] = Some(Found::Nothing);
             return;
         }
@@ -111,7 +130,7 @@ impl Resolver<'_> {
             match base {
                 Anchor::At(other) => {
                     if *other != number {
-                        self.settle(*other, found, votes, depth + 1);
+                        self.settle(*other, found, depth + 1);
                     }
                     let is_module = self.file.said.mentions[*other].form == Form::Dotted;
                     match &found[*other] {
@@ -140,7 +159,7 @@ impl Resolver<'_> {
                     let mut places: Tiers = vec![vec![(Anchor::Own, self.file.places.own.clone())]];
                     for root in &self.file.said.module_roots {
                         if let Anchor::At(other) = root {
-                            self.settle(*other, found, votes, depth + 1);
+                            self.settle(*other, found, depth + 1);
                             if let Some(Found::Readings(readings)) = &found[*other]
                                 && let [Reading { target: Target::Folder(folder), .. }] = readings.as_slice()
                             {
@@ -156,7 +175,7 @@ impl Resolver<'_> {
                 base => merge(&mut tiers, self.tiers(*base, mention)),
             }
         }
-        found[number] = Some(self.decide(mention, tiers, votes, is_external, is_runtime, is_unknown));
+        found[number] = Some(self.decide(mention, tiers, is_external, is_runtime, is_unknown));
     }
 
     fn tiers(&self, base: Anchor, mention: &Mention) -> Tiers {
@@ -193,15 +212,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn decide(
-        &self,
-        mention: &Mention,
-        tiers: Tiers,
-        votes: &HashMap<RelPath, usize>,
-        is_external: bool,
-        is_runtime: bool,
-        is_unknown: bool,
-    ) -> Found {
+    fn decide(&self, mention: &Mention, tiers: Tiers, is_external: bool, is_runtime: bool, is_unknown: bool) -> Found {
         if mention.weight == Weight::Made && mention.text.is_empty() && mention.tail.is_empty() {
             return Found::Nothing;
         }
@@ -214,7 +225,7 @@ impl Resolver<'_> {
         for tier in &tiers[..looked] {
             let mut readings: Vec<Reading> = Vec::new();
             for (anchor, base) in tier {
-                match resolve(base, &path) {
+                match base.resolve(&path) {
                     None => leaves = true,
                     Some(place) if first.is_none() => first = Some(place),
                     Some(_) => {}
@@ -227,7 +238,7 @@ impl Resolver<'_> {
                 }
             }
             if !readings.is_empty() {
-                return self.choose(mention, readings, votes);
+                return self.choose(mention, readings);
             }
             // Where it is certain what it is read from, a folder further up is no reading of it.
             if mention.weight == Weight::Made && !tier.is_empty() {
@@ -248,7 +259,7 @@ impl Resolver<'_> {
                 let is_unplaced = mention.kind == Use::Build
                     && mention.bases == [Anchor::Cwd]
                     && self.file.places.callers.is_empty()
-                    && votes.is_empty();
+                    && self.votes().is_empty();
                 // `from ..x` in a folder that is no package: whoever loads it decides what that is.
                 let is_loaded = mention.form == Form::Dotted
                     && path.starts_with(b"..")
@@ -273,11 +284,11 @@ impl Resolver<'_> {
     }
 
     /// One of several readings, when there is evidence for it.
-    fn choose(&self, mention: &Mention, mut readings: Vec<Reading>, votes: &HashMap<RelPath, usize>) -> Found {
+    fn choose(&self, mention: &Mention, mut readings: Vec<Reading>) -> Found {
         let is_same = readings.iter().all(|reading| reading.target == readings[0].target);
         if readings.len() > 1 && !is_same || readings.len() > 1 && mention.bases.len() == 1 {
             let votes_of = |reading: &Reading| match reading.anchor {
-                Anchor::Cwd | Anchor::Above => votes.get(&reading.base).copied().unwrap_or(0),
+                Anchor::Cwd | Anchor::Above => self.votes().get(&reading.base).copied().unwrap_or(0),
                 _ => usize::MAX,
             };
             let most = readings.iter().map(votes_of).max().unwrap_or(0);
@@ -321,7 +332,7 @@ impl Resolver<'_> {
         if !is_there {
             return Vec::new();
         }
-        let Some(place) = resolve(base, path) else { return Vec::new() };
+        let Some(place) = base.resolve(path) else { return Vec::new() };
         let target = match mention.form {
             Form::Path => self.at(&place),
             Form::Page => modules::page(self.tree, &place, path),
@@ -389,14 +400,6 @@ impl Resolver<'_> {
             }
             None => Found::External,
         }
-    }
-}
-
-/// `RelPath::resolve`, with a short way for the texts that most are: names and nothing else.
-fn resolve(base: &RelPath, text: &[u8]) -> Option<RelPath> {
-    match RelPath::new(text) {
-        Some(plain) => Some(base.append(&plain)),
-        None => base.resolve(text),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::program::{Quoted, Token, Tokens, What};
 
 pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
-    let mut tokens = Tokens::default();
+    let mut tokens = Tokens::of_length(text.len());
     let mut at = 0;
     while at < text.len() {
         let start = at;

@@ -3,7 +3,7 @@
 use super::super::program::{Quoted, Token, Tokens, What};
 
 pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
-    let mut tokens = Tokens::default();
+    let mut tokens = Tokens::of_length(text.len());
     let mut at = 0;
     while at < text.len() {
         let start = at;
@@ -33,10 +33,10 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
                 while at < text.len() && (text[at].is_ascii_alphanumeric() || text[at] == b'_' || text[at] >= 0x80) {
                     at += 1;
                 }
-                let name = text[start..at].to_ascii_lowercase();
-                let is_prefix = matches!(name.as_slice(), b"r" | b"b" | b"f" | b"u" | b"rb" | b"br" | b"fr" | b"rf");
-                if is_prefix && matches!(text.get(at), Some(b'"' | b'\'')) {
-                    string(text, &mut at, name.contains(&b'r'), name.contains(&b'f'))
+                let name = &text[start..at];
+                if matches!(text.get(at), Some(b'"' | b'\'')) && is_prefix(name) {
+                    let has = |letter: &[u8]| name.iter().any(|byte| letter.eq_ignore_ascii_case(&[*byte]));
+                    string(text, &mut at, has(b"r"), has(b"f"))
                 } else {
                     What::Name
                 }
@@ -55,6 +55,11 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
         tokens.push(what, start..at.min(text.len()), text);
     }
     tokens.list
+}
+
+/// What may stand before the quotes of a string.
+fn is_prefix(name: &[u8]) -> bool {
+    [&b"r"[..], b"b", b"f", b"u", b"rb", b"br", b"fr", b"rf"].iter().any(|prefix| prefix.eq_ignore_ascii_case(name))
 }
 
 fn string(text: &[u8], at: &mut usize, is_raw: bool, is_format: bool) -> What {
