@@ -83,7 +83,7 @@ pub fn redirect_to_null(descriptors: &[i32]) {
 /// Lets others have the processors first, from now on: this thread, and the programs that it starts.
 pub fn step_back() {
     // SAFETY: it sets a number of the calling thread; where it may not, nothing is lost.
-    let _set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+    let _set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 4) };
 }
 
 /// True for root.
