@@ -1,6 +1,7 @@
 //! The gate: whether what was rolled out is well, and stays so. Every probe must pass several times in a row, nothing may
 //! restart, for as long as the environment asks.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ use crate::tools::curl::{self, Answer};
 use crate::ui::{self, Failure, Step};
 use crate::workspace::Environment;
 use crate::workspace::schema;
+use crate::workspace::service::Services;
 
 /// How many times in a row every probe must pass.
 const PASSES: u32 = 3;
@@ -104,11 +106,26 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 fn look(engine: &dyn Engine, units: &[Unit]) -> Result<Vec<Seen>> {
-    probe(&engine.observe()?, units)
+    probe(&engine.observe()?, units, &Answers::new())
 }
 
-/// Asks the probes of what was observed.
-fn probe(running: &[Running], units: &[Unit]) -> Result<Vec<Seen>> {
+/// What probes have answered, by their addresses.
+pub type Answers = BTreeMap<String, Answer>;
+
+/// Asks what was observed, by the probes that the services' files name; nothing where that cannot be.
+pub fn ask(running: &[Running], services: &Services) -> Answers {
+    let urls: Vec<String> = running
+        .iter()
+        .filter(|running| running.is_up)
+        .filter_map(|running| Some((running.address.as_ref()?, services.get(&running.name)?.health.as_ref()?)))
+        .flat_map(|(address, health)| [&health.ready, &health.live].map(|path| format!("{address}{path}")))
+        .collect();
+    let answers = curl::get_all(&urls, PROBE_LIMIT).unwrap_or_default();
+    urls.into_iter().zip(answers).collect()
+}
+
+/// Asks the probes of what was observed, where `known` does not have all their answers.
+fn probe(running: &[Running], units: &[Unit], known: &Answers) -> Result<Vec<Seen>> {
     let mut seen: Vec<Seen> = units
         .iter()
         .filter(|unit| unit.kind != UnitKind::Job)
@@ -129,7 +146,12 @@ fn probe(running: &[Running], units: &[Unit]) -> Result<Vec<Seen>> {
         let address = seen.running.as_ref().and_then(|running| running.address.clone()).unwrap_or_default();
         urls.extend([&seen.unit.ready, &seen.unit.live].map(|path| format!("{address}{path}")));
     }
-    let mut answers = curl::get_all(&urls, PROBE_LIMIT)?.into_iter();
+    let all: Option<Vec<Answer>> = urls.iter().map(|url| known.get(url).cloned()).collect();
+    let mut answers = match all {
+        Some(all) => all,
+        None => curl::get_all(&urls, PROBE_LIMIT)?,
+    }
+    .into_iter();
     for seen in seen.iter_mut().filter(is_probed) {
         seen.ready = answers.next();
         seen.live = answers.next();
@@ -157,8 +179,8 @@ pub fn wait_until_ready(engine: &dyn Engine, unit: &Unit, gate: &Gate, step: &St
 }
 
 /// One look at what a release runs, as it was observed: why it is not well, None when it is.
-pub fn unwell(running: &[Running], units: &[Unit]) -> Result<Option<String>> {
-    Ok(probe(running, units)?.iter().find_map(|seen| seen.objection().or_else(|| seen.waits())))
+pub fn unwell(running: &[Running], answers: &Answers, units: &[Unit]) -> Result<Option<String>> {
+    Ok(probe(running, units, answers)?.iter().find_map(|seen| seen.objection().or_else(|| seen.waits())))
 }
 
 /// Holds what was rolled out to the gate; the evidence.

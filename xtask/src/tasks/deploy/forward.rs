@@ -12,7 +12,7 @@ use super::{Past, Scene, agree, compare, first_contact, moved, seconds, values};
 use crate::deploy::artifact::Artifact;
 use crate::deploy::engine::compose::DatabaseState;
 use crate::deploy::engine::{self, Engine, Running, World};
-use crate::deploy::gate::{self, Gate};
+use crate::deploy::gate::{self, Answers, Gate};
 use crate::deploy::pipeline::{self, Run};
 use crate::deploy::plan::Plan;
 use crate::deploy::preflight::{self, Overrides};
@@ -104,6 +104,7 @@ struct Reading {
     values: Values,
     looked: releases::Look,
     running: Vec<Running>,
+    answers: Answers,
 }
 
 impl Order<'_> {
@@ -115,7 +116,7 @@ impl Order<'_> {
         let waited = started.elapsed();
         pipeline::keep_open(&mut session)?;
         self.make_ready(&mut session)?;
-        let Reading { plan, values, looked, running } = self.read(&mut session)?;
+        let Reading { plan, values, looked, running, answers } = self.read(&mut session)?;
         match looked.unfinished() {
             Some(release) => {
                 let interrupted = Interrupted::read(&mut session, release)?;
@@ -131,7 +132,7 @@ impl Order<'_> {
             None if plan.is_empty() => {
                 let live = plan.live.as_ref().map_or(0, |live| live.number);
                 facts::note(self.world, live, State::Verified, &plan.artifact.id);
-                return self.nothing_to_do(live, &plan, &running);
+                return self.nothing_to_do(live, gate::unwell(&running, &answers, &plan.render.units())?);
             }
             None => {}
         }
@@ -197,9 +198,9 @@ impl Order<'_> {
         Err(Failure::refused(message).hint(hint + &word).into())
     }
 
-    /// The live release is what would be made: looks once whether it is well (exit 3 when not).
-    fn nothing_to_do(&self, live: i64, plan: &Plan, running: &[Running]) -> Result<Exit> {
-        match gate::unwell(running, &plan.render.units())? {
+    /// The live release is what would be made; exit 3 when it is not well all the same.
+    fn nothing_to_do(&self, live: i64, unwell: Option<String>) -> Result<Exit> {
+        match unwell {
             None => ui::say(&format!("nothing to do: release {live} is live and runs as it should")),
             Some(why) => {
                 let name = &self.flags.env;
@@ -244,7 +245,12 @@ impl Order<'_> {
         let lost = || Failure::failed("a thread ended early");
         let (artifact, running, asked) = std::thread::scope(|scope| {
             let artifact = scope.spawn(|| Artifact::of(world.workspace, world.services, world.migrations));
-            let running = scope.spawn(|| engine.observe());
+            let running = scope.spawn(|| -> Result<(Vec<Running>, Answers)> {
+                let running = engine.observe()?;
+                // In case that there is nothing else to do.
+                let answers = gate::ask(&running, world.services);
+                Ok((running, answers))
+            });
             let asked = ledger::look(session, &target.config.service_role)
                 .and_then(|look| look.check_identity(&world.environment.name).map(|()| look))
                 .and_then(|look| Ok((look, releases::look(session)?)));
@@ -254,10 +260,10 @@ impl Order<'_> {
         });
         let (ledger, looked) = asked?;
         let (values, hashes) = values(world, engine, target, &looked.key)?;
-        let running = running?;
+        let (running, answers) = running?;
         let past = Past { ledger: &ledger, releases: &looked, running: &running };
         let plan = compare(world, engine, target, artifact?, (&values, hashes), &past)?;
-        Ok(Reading { plan, values, looked, running })
+        Ok(Reading { plan, values, looked, running, answers })
     }
 
     /// `--plan` and `--explain`: what would change, and what speaks against it.
