@@ -52,12 +52,18 @@ pub fn container(world: &World<'_>) -> Result<DatabaseState> {
 
 /// Brings its container to what the Compose files say.
 pub fn renew(world: &World<'_>) -> Result<()> {
+    ensure(world, true).map(drop)
+}
+
+/// Says whether its container was started.
+fn ensure(world: &World<'_>, renew: bool) -> Result<bool> {
     let step = ui::step(format!("database of {}", world.environment.name));
-    match compose::ensure_database(world, true, &step)? {
+    let is_started = compose::ensure_database(world, renew, &step)?;
+    match is_started {
         true => step.done_with("started"),
         false => step.same("is as it should be"),
     }
-    Ok(())
+    Ok(is_started)
 }
 
 /// Makes sure that it runs and can be asked, and opens a session with it.
@@ -67,14 +73,7 @@ pub fn open(world: &World<'_>, purpose: &str) -> Result<(Target, Session)> {
     if let Served::Compose = served(world)
         && !compose::database_runs(world)?
     {
-        let step = ui::step(format!("database of {name}"));
-        match compose::ensure_database(world, false, &step)? {
-            true => {
-                is_new = true;
-                step.done_with("started");
-            }
-            false => step.same("is as it should be"),
-        }
+        is_new = ensure(world, false)?;
     }
     let target = target(world)?;
     if target.is_embedded() {

@@ -201,13 +201,7 @@ impl Plan {
         let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
         keys.sort();
         keys.dedup();
-        let services: BTreeSet<String> = self
-            .render
-            .units()
-            .into_iter()
-            .filter(|unit| unit.kind == UnitKind::Service)
-            .map(|unit| unit.name)
-            .collect();
+        let services: BTreeSet<String> = self.render.services().into_iter().collect();
         for key in keys.into_iter().filter(|key| !is_derived(key, &services)) {
             match (before.get(key), now.get(key)) {
                 (Some(then), Some(now)) if then != now => words.push(format!("{key}: {then} -> {now}")),

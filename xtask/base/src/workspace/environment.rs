@@ -238,7 +238,7 @@ impl Environment {
 
     /// The port of this host at which a service is reached, where the environment says so: `API_GATEWAY_PORT`.
     pub fn port_of(&self, service: &Service) -> Option<u16> {
-        self.get(&format!("{}_PORT", service.variable())).and_then(|port| port.parse().ok())
+        self.get(&service.port_variable()).and_then(|port| port.parse().ok())
     }
     /// The Compose project that holds its containers: COMPOSE_PROJECT, else one named like its database.
     pub fn compose_project(&self, config: &Database) -> String {

@@ -89,6 +89,10 @@ impl Service {
     pub fn variable(&self) -> String {
         self.name.to_uppercase().replace('-', "_")
     }
+    /// The key of an environment that says where it is reached on the host: `AI_ENGINE_PORT`.
+    pub fn port_variable(&self) -> String {
+        format!("{}_PORT", self.variable())
+    }
     /// The name of the variable that holds its address: `AI_ENGINE_URL`.
     pub fn url_variable(&self) -> String {
         format!("{}_URL", self.variable())

@@ -61,7 +61,8 @@ pub fn verify(session: &mut Session) -> Result<Vec<Finding>> {
     let is_cut = session.value(
         // A ledger of a version before this one has no such column.
         "select (select to_jsonb(k) ? 'head' from ops.release_key k) and \
-         coalesce((select to_jsonb(k) ->> 'head' from ops.release_key k), '-') is distinct from coalesce((select chain_sha256 from ops.release_step order by id desc limit 1), '-')",
+         coalesce((select to_jsonb(k) ->> 'head' from ops.release_key k), '-') is distinct from \
+         coalesce((select chain_sha256 from ops.release_step order by id desc limit 1), '-')",
     )? == "t";
     if is_cut && findings.is_empty() {
         findings

@@ -191,7 +191,8 @@ impl Engine for Local<'_> {
         Ok(Render::new(json!({"services": services}), &units))
     }
 
-    fn build(&self, artifact: &Artifact, services: &[String], _: Option<&Render>, step: &Step) -> Result<Pins> {
+    fn build(&self, artifact: &Artifact, render: &Render, step: &Step) -> Result<Pins> {
+        let services = render.services();
         for entry in entries(&self.world.folder()) {
             // What a killed run left.
             if entry.file_name().is_some_and(|name| name.starts_with('.') && name.ends_with(".new")) {
@@ -199,7 +200,7 @@ impl Engine for Local<'_> {
             }
         }
         let mut todo = Vec::new();
-        for name in services {
+        for name in &services {
             if is_whole(&self.copy_of(artifact.part(name)?)).is_err() {
                 todo.push(name);
             }

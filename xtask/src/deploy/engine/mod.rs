@@ -151,6 +151,11 @@ impl Render {
     pub fn units(&self) -> Vec<Unit> {
         self.document[UNITS]["units"].as_array().into_iter().flatten().filter_map(Unit::from_json).collect()
     }
+    /// The names of its services.
+    pub fn services(&self) -> Vec<String> {
+        let services = self.units().into_iter().filter(|unit| unit.kind == UnitKind::Service);
+        services.map(|unit| unit.name).collect()
+    }
 }
 
 /// Image ids, or whatever else pins what was built, by unit.
@@ -222,9 +227,8 @@ pub trait Engine: Sync {
     fn preflight(&self, changing: &[Unit], leaving: &[&str]) -> Result<Vec<Finding>>;
     /// How the artifact is to run with these values, whose hashes are given.
     fn render(&self, artifact: &Artifact, values: &Values, hashes: &BTreeMap<String, String>) -> Result<Render>;
-    /// Makes what the named services need and is not there yet; what pins each. With a render also all that it runs beside
-    /// them.
-    fn build(&self, artifact: &Artifact, services: &[String], render: Option<&Render>, step: &Step) -> Result<Pins>;
+    /// Makes what a render runs and is not there yet; what pins each.
+    fn build(&self, artifact: &Artifact, render: &Render, step: &Step) -> Result<Pins>;
     /// The render with what was built in the place of what was to be built.
     fn pin(&self, render: &Render, pins: &Pins) -> Result<Render>;
     /// What a pinned render needs and is no longer there, in words.

@@ -32,40 +32,38 @@ impl Run<'_> {
         if !self.secure() {
             return Err(self.stuck(plan, "the lock of this environment was lost, so nothing more is touched", None));
         }
-        match self.restore_before(plan) {
-            Ok(Restored::Release(number)) => {
-                let message = format!("release {} failed; release {number} runs again", self.number);
-                let hint = self.look_hint(plan);
-                Err(self.went_back(plan, State::RolledBack, Failure::new(Exit::RolledBack, message).hint(hint)))
+        let (number, hint) = (self.number, self.look_hint(plan));
+        let (state, failure) = match self.restore_before(plan) {
+            Ok(Restored::Release(live)) => {
+                let message = format!("release {number} failed; release {live} runs again");
+                (State::RolledBack, Failure::new(Exit::RolledBack, message).hint(hint))
             }
             Ok(Restored::Sources) => {
-                let message = format!("release {} failed; the services run from their sources again", self.number);
-                let hint = self.look_hint(plan);
-                Err(self.went_back(plan, State::RolledBack, Failure::new(Exit::RolledBack, message).hint(hint)))
+                let message = format!("release {number} failed; the services run from their sources again");
+                (State::RolledBack, Failure::new(Exit::RolledBack, message).hint(hint))
             }
             Ok(Restored::Nothing) => {
-                let message = format!("release {} failed and was stopped; there is none before it", self.number);
-                let hint = self.look_hint(plan);
-                Err(self.went_back(plan, State::Failed, Failure::failed(message).hint(hint)))
+                let message = format!("release {number} failed and was stopped; there is none before it");
+                (State::Failed, Failure::failed(message).hint(hint))
             }
-            Ok(Restored::Elsewhere(number, engine)) => {
+            Ok(Restored::Elsewhere(live, engine)) => {
                 let message = format!(
-                    "release {} failed and was stopped; release {number} was deployed by the engine {engine}, which was not \
-                     touched",
-                    self.number
+                    "release {number} failed and was stopped; release {live} was deployed by the engine {engine}, which was \
+                     not touched"
                 );
                 let hint = format!(
-                    "see how that one is: `cargo xtask health --env {0}`; bring it back: `cargo xtask rollback {0} --to {number}`",
+                    "see how that one is: `cargo xtask health --env {0}`; bring it back: `cargo xtask rollback {0} --to {live}`",
                     plan.environment
                 );
-                Err(self.went_back(plan, State::Failed, Failure::failed(message).hint(hint)))
+                (State::Failed, Failure::failed(message).hint(hint))
             }
             Err(second) => {
                 exit::report(&second);
                 let why = format!("it could not be rolled back: {}", redact::mask(&format!("{second:#}")));
-                Err(self.stuck(plan, &why, Some(&second)))
+                return Err(self.stuck(plan, &why, Some(&second)));
             }
-        }
+        };
+        Err(self.went_back(plan, state, failure))
     }
 
     /// The last word on a release that failed, once what ran before it runs again.

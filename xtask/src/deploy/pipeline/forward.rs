@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{BACKUP, BUILD, Before, GATE, HOOKS, LOCK, MIGRATE, PREFLIGHT, RECORD, ROLLOUT, Run, SHOW};
 use crate::deploy::artifact::short;
-use crate::deploy::engine::{Applied, Pins, RENDER_FILE, Render, UnitKind, VALUES_FILE};
+use crate::deploy::engine::{Applied, RENDER_FILE, Render, VALUES_FILE};
 use crate::deploy::hooks::{self, When};
 use crate::deploy::plan::Plan;
 use crate::deploy::values::Values;
@@ -15,7 +15,7 @@ use crate::deploy::{facts, gate, preflight, retention};
 use crate::tasks::db::backup;
 use crate::tasks::migrate;
 use crate::tools::files;
-use crate::ui::{self, Exit, Failure, Step, exit, redact};
+use crate::ui::{self, Exit, Failure, exit, redact};
 use database::releases::{self, State};
 
 /// Where a run stopped, and what its release is then.
@@ -78,7 +78,9 @@ impl Run<'_> {
             report.result()
         })
         .map_err(stop(State::Refused))?;
-        let pins = self.step(BUILD, |run, step| run.build(plan, step)).map_err(stop(State::Failed))?;
+        let pins = self
+            .step(BUILD, |run, step| run.engine.build(&plan.artifact, &plan.render, step))
+            .map_err(stop(State::Failed))?;
         let render = self.engine.pin(&plan.render, &pins).map_err(stop(State::Failed))?;
         self.outcome.insert("pins".to_owned(), json!(pins));
         if !done.contains(SHOW) {
@@ -117,17 +119,6 @@ impl Run<'_> {
         }
         self.keep(&render, values).map_err(stop(State::Failed))?;
         Ok(render)
-    }
-
-    fn build(&mut self, plan: &Plan, step: &Step) -> Result<Pins> {
-        let services: Vec<String> = plan
-            .render
-            .units()
-            .into_iter()
-            .filter(|unit| unit.kind == UnitKind::Service)
-            .map(|unit| unit.name)
-            .collect();
-        self.engine.build(&plan.artifact, &services, Some(&plan.render), step)
     }
 
     fn show(&mut self, plan: &Plan, ask: &mut dyn FnMut(&Plan) -> Result<bool>) -> Result<()> {

@@ -115,8 +115,11 @@ impl Order<'_> {
         lock::take(&mut session, Protects::Release, seconds(flags.lock_wait))?;
         let waited = started.elapsed();
         pipeline::keep_open(&mut session)?;
-        self.make_ready(&mut session)?;
+        let was_ready = self.make_ready(&mut session)?;
         let Reading { plan, values, looked, running, answers } = self.read(&mut session)?;
+        if let Some(path) = flags.apply_plan.as_ref().filter(|_| was_ready) {
+            same_as(path, &plan)?;
+        }
         match looked.unfinished() {
             Some(release) => {
                 let interrupted = Interrupted::read(&mut session, release)?;
@@ -143,11 +146,15 @@ impl Order<'_> {
         self.run(session, number, &plan, None).deploy(&plan, &values, &BTreeSet::new(), &mut |plan| self.ask(plan))
     }
 
-    /// Makes the ledgers where they are missing, after the questions that a database without them raises.
-    fn make_ready(&self, session: &mut Session) -> Result<()> {
+    /// Makes the ledgers where they are missing, after the questions that a database without them raises. Says whether
+    /// they were there.
+    fn make_ready(&self, session: &mut Session) -> Result<bool> {
         let flags = self.flags;
         let is_known = ledger::look(session, &self.target.config.service_role)?.is_ready;
         let has_releases = releases::look(session)?.is_ready;
+        if is_known && has_releases {
+            return Ok(true);
+        }
         if let Some(path) = &flags.apply_plan {
             // Before anything is made: a plan that was written before the key was there knows no hash of a value.
             same_as(path, &self.read(session)?.plan)?;
@@ -161,7 +168,7 @@ impl Order<'_> {
         if !has_releases {
             releases::prepare(session)?;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Asks before an empty database takes the place of one that this environment had: what is left of its releases and its
@@ -247,8 +254,9 @@ impl Order<'_> {
             let artifact = scope.spawn(|| Artifact::of(world.workspace, world.services, world.migrations));
             let running = scope.spawn(|| -> Result<(Vec<Running>, Answers)> {
                 let running = engine.observe()?;
-                // In case that there is nothing else to do.
-                let answers = gate::ask(&running, world.services);
+                // In case that there is nothing else to do; a plan does not tell them.
+                let is_looking = self.flags.plan || self.flags.explain;
+                let answers = if is_looking { Answers::new() } else { gate::ask(&running, world.services) };
                 Ok((running, answers))
             });
             let asked = ledger::look(session, &target.config.service_role)

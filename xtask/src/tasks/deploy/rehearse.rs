@@ -185,7 +185,7 @@ fn environment(workspace: &Workspace, name: &str, engine: &str, place: &str) -> 
     changes.push(("DATABASE_PASSWORD".to_owned(), os::random_hex(24)?));
     for service in Services::load(workspace)?.running() {
         let port = ports::free_port().context("failed to find a free port")?;
-        changes.push((format!("{}_PORT", service.variable()), port.to_string()));
+        changes.push((service.port_variable(), port.to_string()));
     }
     Environment::for_rehearsal(workspace, name, &changes)
 }

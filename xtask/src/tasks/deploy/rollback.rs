@@ -45,13 +45,12 @@ pub fn run(workspace: &Workspace, flags: &Rollback) -> Result<Exit> {
     if !flags.plan {
         lock::take(&mut session, Protects::Release, seconds(flags.lock_wait))?;
         pipeline::keep_open(&mut session)?;
-        let known = releases::look(&mut session)?;
-        if !known.is_ready && known.latest.is_some() {
-            releases::prepare(&mut session)?;
-        }
     }
     let waited = started.elapsed();
     let looked = releases::look(&mut session)?;
+    if !flags.plan && !looked.is_ready && looked.latest.is_some() {
+        releases::prepare(&mut session)?;
+    }
     let release = choose(&mut session, &looked, flags)?;
     let engine = engine_for(&world, flags.engine.as_deref(), Some(&release))?;
     if engine.name() != release.engine {

@@ -10,6 +10,7 @@ use crate::deploy::engine::{Pins, Render, UnitKind, World};
 use crate::tools::docker::{self, Image};
 use crate::tools::{Cmd, files, os};
 use crate::ui::{Failure, Step};
+use crate::workspace::service::Service;
 
 /// The image of each service, built where it is missing; the id that pins it, or the digest where a registry has it.
 pub fn build(world: &World<'_>, project: &str, artifact: &Artifact, services: &[String], step: &Step) -> Result<Pins> {
@@ -53,8 +54,8 @@ fn one(world: &World<'_>, project: &str, name: &str, tag: &str, part: &Part, ste
         artifact::stage(world.workspace, part, world.migrations, &context)?;
         let dockerfile = context.join(&image.dockerfile);
         if !dockerfile.is_file() {
-            let failure = Failure::usage(format!("`{}`, from which {name} is built, is not there", image.dockerfile));
-            return Err(failure.hint(format!("`image` in {} names it", service.file)).into());
+            let (message, hint) = no_dockerfile(service, &image.dockerfile);
+            return Err(Failure::usage(message).hint(hint).into());
         }
         step.detail(&format!("image of {name}"));
         let mut build = Cmd::new("docker")
@@ -72,6 +73,12 @@ fn one(world: &World<'_>, project: &str, name: &str, tag: &str, part: &Part, ste
     result?;
     files::write_json(&record, &json!({"inputs": part.inputs}))?;
     docker::images(&[tag])?.pop().flatten().with_context(|| format!("docker built {tag} and does not have it"))
+}
+
+/// What is said of a Dockerfile that is missing, with the hint.
+pub fn no_dockerfile(service: &Service, dockerfile: &str) -> (String, String) {
+    let message = format!("`{dockerfile}`, from which {} is built, is not there", service.name);
+    (message, format!("`image` in {} names it", service.file))
 }
 
 /// The images of what a release runs beside the services, pulled where they are missing; the id that pins each. Another

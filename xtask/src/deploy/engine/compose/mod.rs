@@ -20,7 +20,7 @@ use crate::tools::files::{self, Lock};
 use crate::tools::{Cmd, hash, os, ports};
 use crate::ui::{Failure, Finding, Step};
 use crate::workspace::Database;
-use crate::workspace::service::DATABASE;
+use crate::workspace::service::{DATABASE, Service};
 use database::compose::PASSWORD;
 
 /// Labels of containers and images of ours.
@@ -79,7 +79,7 @@ impl<'a> Compose<'a> {
         let mut ports = Vec::new();
         for service in self.world.services.running() {
             let outside = self.world.environment.port_of(service).unwrap_or(service.port);
-            ports.push((format!("{}_PORT", service.variable()), outside.to_string()));
+            ports.push((service.port_variable(), outside.to_string()));
             ports.push((format!("{}_LISTENS", service.variable()), service.port.to_string()));
         }
         let compose = compose
@@ -126,7 +126,7 @@ impl<'a> Compose<'a> {
         let is_in_the_way = |container: &&&Container| own.len() > 1 || is_set_aside(&container.name, &self.project);
         for container in own.iter().filter(is_in_the_way) {
             step.detail(&format!("{service}: remove what an interrupted run left"));
-            remove(container)?;
+            docker::remove_container(&container.id)?;
         }
         Ok(())
     }
@@ -254,8 +254,8 @@ impl Engine for Compose<'_> {
         for service in changing.iter().filter_map(|unit| self.world.services.get(&unit.name)) {
             let dockerfile = artifact::image_of(service).dockerfile;
             if !self.world.workspace.root().join(&dockerfile).is_file() {
-                let message = format!("`{dockerfile}`, from which {} is built, is not there", service.name);
-                findings.push(Finding::error(message).hint(format!("`image` in {} names it", service.file)));
+                let (message, hint) = images::no_dockerfile(service, &dockerfile);
+                findings.push(Finding::error(message).hint(hint));
             }
         }
         let engine = docker::engine()?;
@@ -270,8 +270,7 @@ impl Engine for Compose<'_> {
                 if let Some(owner) = ports::listener(port).filter(|_| !ours) {
                     let message =
                         format!("port {port} of {host}, where {} is published, is taken by {owner}", unit.name);
-                    let variable =
-                        self.world.services.get(&unit.name).map(|service| format!("{}_PORT", service.variable()));
+                    let variable = self.world.services.get(&unit.name).map(Service::port_variable);
                     let known = variable.filter(|variable| self.world.environment.declares(variable));
                     let elsewhere = match known {
                         Some(variable) => format!("{variable} in .env.{}", self.world.environment.name),
@@ -301,11 +300,9 @@ impl Engine for Compose<'_> {
         document::render(&self.files()?, &order)
     }
 
-    fn build(&self, artifact: &Artifact, services: &[String], render: Option<&Render>, step: &Step) -> Result<Pins> {
-        let mut pins = images::build(self.world, &self.project, artifact, services, step)?;
-        if let Some(render) = render {
-            pins.extend(images::fetch(render, step)?);
-        }
+    fn build(&self, artifact: &Artifact, render: &Render, step: &Step) -> Result<Pins> {
+        let mut pins = images::build(self.world, &self.project, artifact, &render.services(), step)?;
+        pins.extend(images::fetch(render, step)?);
         Ok(pins)
     }
 
@@ -381,7 +378,9 @@ impl Engine for Compose<'_> {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        self.containers()?.iter().filter(|container| container.service == name).try_for_each(remove)
+        let all = self.containers()?;
+        let mut own = all.iter().filter(|container| container.service == name);
+        own.try_for_each(|container| docker::remove_container(&container.id))
     }
 
     fn settle(&self, _release: Option<(i64, &Applied<'_>)>) -> Result<()> {
@@ -444,11 +443,6 @@ impl Engine for Compose<'_> {
     fn prune(&self, keep: &[Render]) -> Result<Vec<String>> {
         images::prune(images::registry(self.world), &self.project, keep)
     }
-}
-
-/// Stops a container with its own signal and grace, and removes it.
-fn remove(container: &Container) -> Result<()> {
-    docker::remove_container(&container.id)
 }
 
 /// True for the name that Compose gives a container while it makes the one that takes its place: twelve digits before it.
