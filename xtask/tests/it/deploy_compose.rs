@@ -340,6 +340,17 @@ fn a_broken_release_leaves_the_old_containers_serving() {
     serves("a migration fails");
     fs::remove_file(ship.sandbox.path("database/migrations/pending/1_broken.sql")).unwrap();
 
+    let budget = "\nenvironments:\n  staging: {migration_budget: {total: 100ms}}\n";
+    let config = ship.sandbox.read("config/services/database.yaml");
+    ship.sandbox.write("config/services/database.yaml", format!("{}{budget}", config.trim_end()));
+    ship.sandbox.write("database/migrations/pending/1_slow.sql", "select pg_sleep(0.4);\n");
+    ship.commit();
+    ship.xtask("deploy staging").exits(3).says("all together take").says("nothing was touched");
+    serves("a migration is slower than its budget");
+    fs::remove_file(ship.sandbox.path("database/migrations/pending/1_slow.sql")).unwrap();
+    ship.sandbox.write("config/services/database.yaml", config);
+    ship.commit();
+
     let file = "infrastructure/docker/docker-compose.yml";
     let files = ship.sandbox.read(file);
     for (from, to, why) in [
@@ -366,8 +377,17 @@ fn a_broken_release_leaves_the_old_containers_serving() {
         .exits(3)
         .says(&format!("port {port} of 127.0.0.1, where alpha is published, is taken by pid"));
     serves("a port that is taken");
-    let expected =
-        ["verified", "failed", "rolled-back", "rolled-back", "rolled-back", "rolled-back", "failed", "refused"];
+    let expected = [
+        "verified",
+        "failed",
+        "rolled-back",
+        "rolled-back",
+        "rolled-back",
+        "rolled-back",
+        "failed",
+        "refused",
+        "refused",
+    ];
     assert_eq!(ship.states(), expected);
     drop(taken);
 
