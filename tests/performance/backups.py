@@ -2,7 +2,8 @@
 compression, on 100 MB.
 
 A backup also holds the content of every table and the hash of every file, and is written through to the disk; all of
-that is in its time. A restore checks the files, compares every table and makes statistics: these are timed apart.
+that is in its time. A restore checks the files, compares every table and makes statistics: these are timed apart. Each
+run begins with nothing of the one before: what that made is dropped, and the server has written what it had to.
 """
 
 import json
@@ -53,12 +54,19 @@ def measure(tree: Path, env: dict, record) -> None:
         subprocess.run([str(bin_folder / words[0]), *words[1:]], env=there, check=True, capture_output=True)
         return time.monotonic() - started
 
+    def rest() -> None:
+        """The server with the database alone, and nothing left to write."""
+        old = f"select datname from pg_database where datname = 'bare' or starts_with(datname, '{database}__old_')"
+        listed = subprocess.run([str(bin_folder / "psql"), "-XqAtc", old], env=there, check=True, capture_output=True, text=True)
+        for name in listed.stdout.splitlines():
+            bare("psql", "-Xqc", f'drop database "{name}"')
+        bare("psql", "-Xqc", "checkpoint")
+
     def bare_dump() -> float:
         shutil.rmtree(dump, ignore_errors=True)
         return bare("pg_dump", "-Fd", f"-j{JOBS}", f"--compress={COMPRESSION}", "-f", str(dump), database)
 
     def bare_restore() -> float:
-        bare("psql", "-Xqc", "drop database if exists bare")
         # A restore makes its database; so does this.
         made = bare("psql", "-Xqc", "create database bare template template0")
         return made + bare("pg_restore", f"-j{JOBS}", "-d", "bare", str(dump))
@@ -74,21 +82,26 @@ def measure(tree: Path, env: dict, record) -> None:
         started = time.monotonic()
         result = json.loads(ask("db", "restore", "latest", "--yes", "--json", f"--jobs={JOBS}"))
         seconds = time.monotonic() - started
-        bare("psql", "-Xqc", f'drop database "{result["kept"]}"')
         for step, times in apart.items():
             times.append(result["seconds"][step])
             seconds -= result["seconds"][step]
         return seconds
 
     for what, ours, bound in (("db backup", backup, bare_dump), ("db restore", restore, bare_restore)):
-        times = [(ours(), bound()) for _ in range(ROUNDS)]
+        times = []
+        for _ in range(ROUNDS):
+            pair = []
+            for run in (ours, bound):
+                rest()
+                pair.append(run())
+            times.append(pair)
         mine, least = (statistics.median(series) for series in zip(*times))
         detail = f"{mine:.2f} s; bare {least:.2f} s, both with {JOBS} jobs"
         if ours is restore:
             detail += "".join(f"; {step} {statistics.median(series):.2f} s apart" for step, series in apart.items())
         record(what, mine / least, LIMIT, detail)
     shutil.rmtree(dump)
-    bare("psql", "-Xqc", "drop database bare")
+    rest()
 
 
 if __name__ == "__main__":
