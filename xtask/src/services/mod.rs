@@ -4,5 +4,6 @@ pub mod build;
 pub mod converge;
 mod install;
 pub mod logs;
+mod node_modules;
 pub mod outcomes;
 pub mod stack;

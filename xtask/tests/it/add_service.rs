@@ -1,7 +1,7 @@
 //! Adding a service is a folder and one YAML file: it appears in build, test, services, health and the overview, with no
 //! other edit.
 
-use crate::sandbox::{NODE, PYTHON, Sandbox, free_port};
+use crate::sandbox::{NODE, PYTHON, Sandbox, fake_program, free_port};
 
 /// As somebody would write it, by the table of docs and nothing else.
 fn add(sandbox: &Sandbox, name: &str, language: &str, run: &str, file: &str, script: &str) {
@@ -76,4 +76,46 @@ fn what_is_for_tests_alone_comes_with_tests_and_what_builds_comes_with_the_build
     package(r#""build": "maker""#);
     sandbox.xtask("build web").exits(0).says("ok     install web").says("ok     build web");
     assert!(is_there("maker") && sandbox.path("services/web/dist").exists());
+}
+
+#[test]
+fn what_npm_installed_once_is_copied_into_other_clones_unless_it_is_damaged() {
+    let mut sandbox = Sandbox::with_two_services();
+    sandbox.set("XDG_CACHE_HOME", sandbox.path("shared"));
+    sandbox.write("tools/lib/package.json", r#"{"name": "lib", "version": "1.0.0"}"#);
+    let needs = r#""dependencies": {"lib": "file:../../tools/lib"}"#;
+    let lock = r#"{"name": "web", "lockfileVersion": 3, "requires": true, "packages": {
+        "": {"name": "web", NEEDS},
+        "../../tools/lib": {"version": "1.0.0"},
+        "node_modules/lib": {"resolved": "../../tools/lib", "link": true}}}"#;
+    sandbox.write("services/web/package-lock.json", lock.replace("NEEDS", needs));
+    sandbox.write("services/web/package.json", format!(r#"{{"name": "web", {needs}}}"#));
+    add(&sandbox, "web", "node", "[node, server.js]", "server.js", NODE);
+    let bin = sandbox.path("bin");
+    fake_program(&bin, "npm", "echo 'npm was called' >&2; exit 1");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let modules = sandbox.path("services/web/node_modules");
+    let without_npm = || {
+        std::fs::remove_dir_all(&modules).unwrap();
+        sandbox.command(&["build", "web"]).env("PATH", &path).run()
+    };
+
+    sandbox.xtask("build web").exits(0);
+    let list = sandbox.read("services/web/node_modules/.package-lock.json");
+    without_npm().exits(0).says("ok     install web");
+    assert_eq!(sandbox.read("services/web/node_modules/.package-lock.json"), list);
+    assert!(modules.join("lib/package.json").exists());
+
+    let sets: Vec<_> = std::fs::read_dir(sandbox.path("shared/vital-ops/node_modules")).unwrap().flatten().collect();
+    let [set] = &sets[..] else { panic!("one set: {sets:?}") };
+    std::fs::write(set.path().join("node_modules/.package-lock.json"), "damaged").unwrap();
+    without_npm().exits(1).says("npm was called");
+    assert!(!modules.exists() && !set.path().exists(), "neither is half of it left, nor is it tried again");
+    sandbox.xtask("build web").exits(0);
+    assert_eq!(sandbox.read("services/web/node_modules/.package-lock.json"), list);
+    without_npm().exits(0);
+
+    // Another lock file is another set.
+    sandbox.write("services/web/package-lock.json", lock.replace("NEEDS", needs) + "\n");
+    without_npm().exits(1).says("npm was called");
 }

@@ -10,8 +10,8 @@ pub mod hash;
 pub mod os;
 pub mod ports;
 pub mod python;
+pub mod sets;
 pub mod versions;
-pub mod wheels;
 
 pub use cmd::Cmd;
 

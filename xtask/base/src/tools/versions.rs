@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::Cmd;
+use camino::Utf8Path;
+
+use super::{Cmd, files};
 
 /// A tool that tasks call.
 pub struct Tool {
@@ -104,8 +106,9 @@ pub fn look(tool: &Tool) -> Found {
 }
 
 fn ask(tool: &Tool) -> Found {
-    if super::find(tool.program).is_none() {
-        return Found::Missing;
+    let Some(program) = super::find(tool.program) else { return Found::Missing };
+    if let Some(version) = version_beside(&program) {
+        return judged(version, tool);
     }
     let args: &[&str] = match tool.program {
         "kubectl" => &["version", "--client"],
@@ -118,7 +121,26 @@ fn ask(tool: &Tool) -> Found {
         Err(error) => return Found::Broken { answer: error.to_string() },
     };
     let Some(version) = version_in(&answer) else { return Found::Broken { answer: answer.trim().to_owned() } };
+    judged(version, tool)
+}
+
+fn judged(version: String, tool: &Tool) -> Found {
     if is_at_least(&version, tool.at_least) { Found::Good { version } } else { Found::TooOld { version } }
+}
+
+/// npm takes a fifth of a second to say what stands in a file beside it.
+fn version_beside(program: &Utf8Path) -> Option<String> {
+    let script = program.canonicalize_utf8().ok().filter(|path| path.ends_with("npm/bin/npm-cli.js"))?;
+    let package = files::read_json(&script.parent()?.parent()?.join("package.json"))?;
+    package["version"].as_str().map(str::to_owned)
+}
+
+/// The version of a tool that serves.
+pub fn of(program: &str) -> Option<String> {
+    match look(TOOLS.iter().find(|tool| tool.program == program)?) {
+        Found::Good { version } => Some(version),
+        _ => None,
+    }
 }
 
 pub fn how_to_get(program: &str) -> Option<&'static str> {

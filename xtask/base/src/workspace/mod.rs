@@ -125,12 +125,12 @@ impl Workspace {
     pub fn tool_cache(&self) -> Utf8PathBuf {
         self.ops().join("tools")
     }
-    /// Where downloads are kept: once for all clones of this user, and in the clone where that cannot be.
-    pub fn download_caches(&self) -> Vec<Utf8PathBuf> {
+    /// Where what `what` names is kept: once for all clones of this user, and in the clone where that cannot be.
+    pub fn shared_caches(&self, what: &str) -> Vec<Utf8PathBuf> {
         let folder = |name: &str| std::env::var(name).ok().filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
         let shared = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
-        let shared = shared.map(|cache| cache.join("vital-ops/wheels"));
-        shared.into_iter().chain([self.ops().join("cache/wheels")]).collect()
+        let shared = shared.map(|cache| cache.join("vital-ops").join(what));
+        shared.into_iter().chain([self.ops().join("cache").join(what)]).collect()
     }
     /// An embedded PostgreSQL, unpacked; `version` is that of its package.
     pub fn embedded_postgres(&self, version: &str) -> Utf8PathBuf {

@@ -1,8 +1,8 @@
-//! Python packages that were downloaded once, for all clones of a user. pip keeps them too, but asks the index about each
-//! before it takes it from there, and reading the answers is four fifths of an installation.
+//! What was downloaded or installed once, for all clones of a user. pip and npm keep packages too, but pip asks the index
+//! about each before it takes it from there, and npm unpacks each anew: that is four fifths of an installation.
 //!
 //! A set is a folder named by what was asked for. It has its name when it is complete; what is in it is checked by whoever
-//! uses it, against the hashes of the requirements.
+//! uses it.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,11 +10,12 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{files, hash, os};
+use crate::workspace::{self, Workspace};
 
 /// A set that nobody has used for this long is removed.
 const UNUSED: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// Requirements, and where what they ask for is kept.
+/// What was asked for, and where it is kept.
 #[derive(Clone, Debug)]
 pub struct Set {
     folders: Vec<Utf8PathBuf>,
@@ -22,13 +23,18 @@ pub struct Set {
 }
 
 impl Set {
-    /// `caches` are folders where sets may be kept, the best first; `platform` says which wheels are taken here.
-    pub fn of(caches: &[Utf8PathBuf], requirements: &[Utf8PathBuf], platform: &str) -> Result<Set> {
-        let mut text = format!("{platform}\n");
+    /// `caches` are folders where sets may be kept, the best first; `key` is all that decides what is in the set.
+    pub fn new(caches: Vec<Utf8PathBuf>, key: &str) -> Set {
+        Set { folders: caches, name: hash::sha256(key)[..32].to_owned() }
+    }
+
+    /// The wheels that requirements ask for; `platform` says which are taken here.
+    pub fn of_wheels(workspace: &Workspace, requirements: &[Utf8PathBuf], platform: &str) -> Result<Set> {
+        let mut key = format!("{platform}\n");
         for file in requirements {
-            text.push_str(&hash::sha256_file(file)?);
+            key.push_str(&hash::sha256_file(file)?);
         }
-        Ok(Set { folders: caches.to_vec(), name: hash::sha256(text)[..32].to_owned() })
+        Ok(Set::new(workspace.shared_caches("wheels"), &key))
     }
 
     /// The folder of the set, when it was downloaded before.
@@ -39,13 +45,20 @@ impl Set {
         Some(folder)
     }
 
-    /// Downloads it by `download`, which fills a folder. None when not all of it is wheels: what must be built first is left
-    /// to pip.
-    pub fn fill(&self, download: impl FnOnce(&Utf8Path) -> Result<()>) -> Result<Option<Utf8PathBuf>> {
+    /// As [`Set::fill`], by a download. None when not all of it is wheels: what must be built first is left to pip.
+    pub fn fill_with_wheels(&self, download: impl FnOnce(&Utf8Path) -> Result<()>) -> Result<Option<Utf8PathBuf>> {
+        self.fill(|folder| {
+            download(folder)?;
+            let all = workspace::entries(folder);
+            Ok(!all.is_empty() && all.iter().all(|path| path.extension() == Some("whl")))
+        })
+    }
+
+    /// Makes it by `make`, which fills a folder and says whether it may be kept.
+    pub fn fill(&self, make: impl FnOnce(&Utf8Path) -> Result<bool>) -> Result<Option<Utf8PathBuf>> {
         let temporary = self.temporary()?;
-        let result = download(&temporary).and_then(|()| {
-            let all = crate::workspace::entries(&temporary);
-            if all.is_empty() || all.iter().any(|path| path.extension() != Some("whl")) {
+        let result = make(&temporary).and_then(|is_whole| {
+            if !is_whole {
                 return Ok(None);
             }
             let folder = temporary.with_file_name(&self.name);
@@ -61,14 +74,14 @@ impl Set {
         result
     }
 
-    /// Forgets it, so that it is downloaded anew.
+    /// Forgets it, so that it is made anew.
     pub fn forget(&self) -> Result<()> {
         self.folders.iter().try_for_each(|folder| files::remove(&folder.join(&self.name)))
     }
 
     /// An empty folder in the first place that can be written to.
     fn temporary(&self) -> Result<Utf8PathBuf> {
-        let mut made = Err(anyhow::anyhow!("there is no place for downloads"));
+        let mut made = Err(anyhow::anyhow!("there is no place for what all clones share"));
         for folder in &self.folders {
             let temporary = folder.join(format!("{}.{}.new", self.name, os::random_hex(4)?));
             made = files::make_folder(&temporary).map(|()| temporary);
@@ -87,7 +100,7 @@ fn sweep(folder: &Utf8Path) {
         let used = path.metadata().and_then(|facts| facts.modified());
         used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > UNUSED))
     };
-    for path in crate::workspace::entries(folder).into_iter().filter(is_old) {
+    for path in workspace::entries(folder).into_iter().filter(is_old) {
         let _removed = files::remove(&path);
     }
 }
@@ -104,20 +117,20 @@ mod tests {
     #[test]
     fn a_set_is_complete_or_not_there() {
         let folder = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap();
-        let folder = folder.join(format!("xtask-wheels-{}", std::process::id()));
+        let folder = folder.join(format!("xtask-sets-{}", std::process::id()));
         let requirements = folder.join("requirements.txt");
         files::write(&requirements, "a==1 --hash=sha256:00\n", 0o600).unwrap();
         // The first place cannot be written to: it is no folder.
         let caches = [requirements.clone(), folder.join("cache")];
-        let set = Set::of(&caches, std::slice::from_ref(&requirements), "here").unwrap();
+        let set = Set::new(caches.to_vec(), "a==1, here");
         let write = |name: &'static str| move |folder: &Utf8Path| files::write(&folder.join(name), "x", 0o600);
-        assert!(set.fill(|_| anyhow::bail!("no network")).is_err() && set.ready().is_none());
-        assert_eq!(set.fill(write("a-1.tar.gz")).unwrap(), None);
+        assert!(set.fill_with_wheels(|_| anyhow::bail!("no network")).is_err() && set.ready().is_none());
+        assert_eq!(set.fill_with_wheels(write("a-1.tar.gz")).unwrap(), None);
         assert!(set.ready().is_none());
-        let there = set.fill(write("a-1.whl")).unwrap();
+        let there = set.fill_with_wheels(write("a-1.whl")).unwrap();
         assert_eq!((there.is_some(), &there), (true, &set.ready()));
-        assert_eq!(set.fill(write("b-1.whl")).unwrap(), there, "one that is there stays");
-        let names: Vec<_> = crate::workspace::entries(&folder.join("cache"));
+        assert_eq!(set.fill_with_wheels(write("b-1.whl")).unwrap(), there, "one that is there stays");
+        let names: Vec<_> = workspace::entries(&folder.join("cache"));
         assert_eq!(names, [there.unwrap()], "something half-made is left");
         set.forget().unwrap();
         assert!(set.ready().is_none());
