@@ -66,7 +66,7 @@ pub fn prepare(file: &Utf8Path, options: &Options) -> Result<Prepared> {
     let folders = Folders::of(&scan.tree, &plan.options);
     let moves = plan::moves(&scan.tree, &folders, &decisions);
     let rewrites = references::rewrite(&scan.tree, &scan.references, &moves)?;
-    let losses = trial::losses(&scan.tree, &scan.references, &moves, &rewrites)?;
+    let losses = trial::losses(&scan, &moves, &rewrites)?;
     let (broken, patterns): (Vec<&Loss>, Vec<&Loss>) = losses.iter().partition(|loss| loss.is_broken());
     let broken = broken.into_iter().map(|loss| told(&scan.tree, loss)).collect();
     refuse("the plan would break references", broken, "let the file, or what it refers to, stay where it is")?;

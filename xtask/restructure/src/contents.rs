@@ -11,6 +11,7 @@ use anyhow::Result;
 use crate::classify::look::{self, Look};
 use crate::facts::{self, Facts, Reading};
 use crate::language::Language;
+use crate::path::RelPath;
 use crate::references::mention::Said;
 use crate::references::read;
 use crate::tree::{Digest, FileId, Tree};
@@ -40,11 +41,35 @@ impl Contents {
     }
 }
 
+/// What each file says after moves, where it is known what each said `before`: only what is written anew is read, and what
+/// is read as something else at its new place.
+pub(crate) fn said_after(after: &Tree, before: &Tree, said: &[Spoken]) -> Result<Vec<Spoken>> {
+    let by_name = |tree: &Tree, id: FileId| read::Language::by_name(tree.path(id));
+    let known: HashMap<&RelPath, &Spoken> =
+        said.iter().filter_map(|spoken| Some((before.place(spoken.0)?, spoken))).collect();
+    let mut all = Vec::with_capacity(said.len());
+    let mut others = Vec::new();
+    for id in after.sources() {
+        let spoken = after.place(id).and_then(|place| known.get(place));
+        match spoken.filter(|(old, ..)| by_name(before, *old) == by_name(after, id)) {
+            Some((_, language, said)) => all.push(Ok((id, *language, Arc::clone(said)))),
+            None => others.push(id),
+        }
+    }
+    all.extend(said_in(after, others)?);
+    in_order(all)
+}
+
 /// What each file says, where nothing else is asked.
+#[cfg(test)]
 pub(crate) fn said(tree: &Tree) -> Result<Vec<Spoken>> {
+    in_order(said_in(tree, tree.sources().collect())?)
+}
+
+fn said_in(tree: &Tree, mut files: Vec<FileId>) -> Result<Vec<Result<Spoken>>> {
     let is_small = |id: &FileId| tree.entry(*id).size <= read::LARGEST;
-    let files = tree.sources().filter(|id| is_small(id) && read::Language::by_name(tree.path(*id)).is_some());
-    in_order(side_by_side(tree, files.collect(), |group, _| {
+    files.retain(|id| is_small(id) && read::Language::by_name(tree.path(*id)).is_some());
+    side_by_side(tree, files, |group, _| {
         let mut known: Vec<(Vec<u8>, Told)> = Vec::new();
         let mut said = Vec::new();
         for id in group {
@@ -61,7 +86,7 @@ pub(crate) fn said(tree: &Tree) -> Result<Vec<Spoken>> {
             }
         }
         said
-    })?)
+    })
 }
 
 fn in_order(said: Vec<Result<Spoken>>) -> Result<Vec<Spoken>> {

@@ -201,9 +201,13 @@ impl Tree {
 
     /// Where an entry's bytes are on disk; None for what exists only in this value.
     pub fn on_disk(&self, id: FileId) -> Option<std::path::PathBuf> {
+        self.place(id).map(|path| path.on(self.root.as_std_path()))
+    }
+    /// The path at which the bytes of an entry lie on disk, when they lie there.
+    pub fn place(&self, id: FileId) -> Option<&RelPath> {
         match self.content.get(&id) {
-            None => Some(self.path(id).on(self.root.as_std_path())),
-            Some(Content::At(path)) => Some(path.on(self.root.as_std_path())),
+            None => Some(self.path(id)),
+            Some(Content::At(path)) => Some(path),
             Some(Content::Bytes(_)) => None,
         }
     }

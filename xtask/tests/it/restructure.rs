@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Once;
 
+use serde_json::Value;
+
 use crate::sandbox::{Run, Sandbox, XTASK, is_root, skip};
 
 /// A value that must not turn up anywhere but in the files that hold it.
@@ -277,6 +279,31 @@ fn rules_of_ones_own_win_over_guesses() {
         .exits(2)
         .says("config/restructure.yaml:2:5: error: unknown key `mach` in a rule")
         .says("did you mean `match`?");
+}
+
+#[test]
+fn what_imports_each_other_by_name_stays_together_however_long_the_chain() {
+    let sandbox = Sandbox::new();
+    const LENGTH: usize = 60;
+    for number in 0..LENGTH {
+        let text = format!("import link_{}\n\n\ndef run():\n    return link_{}.run()\n", number + 1, number + 1);
+        sandbox.write(format!("old/chain/link_{number}.py"), text);
+        sandbox.write(format!("old/chain/free_{number}.py"), format!("import json\n\nprint(json.dumps({number}))\n"));
+    }
+    sandbox.write(format!("old/chain/link_{LENGTH}.py"), "def run():\n    return 1\n");
+    let rules = format!(
+        "rules:\n  - match: chain/link_{LENGTH}.py\n    action: keep\n  - match: 'chain/*.py'\n    to: services/tools/\n"
+    );
+    sandbox.write("config/restructure.yaml", rules);
+    plan(&sandbox);
+    let made = sandbox.xtask("restructure plan old --period 2026-q1 --json").exits(0).json();
+    let is_kept = |file: &&Value| file["action"] == "keep";
+    let files = made["files"].as_array().unwrap();
+    let is_link = |file: &&Value| file["path"].as_str().unwrap().contains("/link_");
+    assert!(files.iter().filter(is_link).all(|file| is_kept(&file)), "{files:#?}");
+    assert_eq!(files.iter().filter(|file| !is_link(file) && !is_kept(file)).count(), LENGTH, "the others go");
+    sandbox.xtask("restructure apply plan.yaml").exits(0);
+    sandbox.xtask("restructure verify old").exits(0);
 }
 
 #[test]

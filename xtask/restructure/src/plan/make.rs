@@ -311,7 +311,7 @@ impl Maker<'_> {
         for _ in 0..TRIALS {
             let moves = self.moves();
             let rewrites = references::rewrite(self.tree(), &self.scan.references, &moves)?;
-            let losses = trial::losses(self.tree(), &self.scan.references, &moves, &rewrites)?;
+            let losses = trial::losses(self.scan, &moves, &rewrites)?;
             let lost: Vec<&Reference> =
                 losses.iter().filter(|loss| loss.matters()).map(|loss| loss.reference).collect();
             if !self.mend(&lost, &moves) {
@@ -354,6 +354,7 @@ impl Maker<'_> {
             let because = format!("`{place}` calls it `{text}`, which cannot be rewritten");
             changes.extend(moving.into_iter().map(|id| (id, Act::Keep, because.clone())));
         }
+        changes.extend(self.bound(lost));
         let mut has_changed = false;
         for (id, act, because) in changes {
             if let Some(decision) =
@@ -364,6 +365,47 @@ impl Maker<'_> {
             }
         }
         has_changed
+    }
+
+    /// What is bound to stay together with both ends of a lost reference: a text that is read from its file's own folder and
+    /// cannot be written otherwise, such as the name of a module, leads to its target only while neither moves; so does the
+    /// next one of its sort. All of them at once: one a trial, long chains would never come to an end.
+    fn bound(&self, lost: &[&Reference]) -> Vec<(FileId, Act, String)> {
+        let tree = self.tree();
+        let sort = |reference: &Reference| (reference.kind, tree.path(reference.file).extension());
+        let ends = |reference: &Reference| {
+            let Outcome::Resolved(Target::File(path)) = &reference.outcome else { return None };
+            let is_own = reference.kind == references::Kind::Import
+                && reference.base.folder == tree.path(reference.file).parent();
+            Some((reference.file, tree.get(path)?)).filter(|_| is_own)
+        };
+        let mut queue: Vec<FileId> =
+            lost.iter().filter_map(|reference| ends(reference)).flat_map(|(file, target)| [file, target]).collect();
+        if queue.is_empty() {
+            return Vec::new();
+        }
+        let sorts: HashSet<_> =
+            lost.iter().filter(|reference| ends(reference).is_some()).map(|reference| sort(reference)).collect();
+        let mut bound: HashMap<FileId, Vec<(FileId, &Reference)>> = HashMap::new();
+        for reference in self.scan.references.iter().filter(|reference| sorts.contains(&sort(reference))) {
+            if let Some((file, target)) = ends(reference) {
+                bound.entry(file).or_default().push((target, reference));
+                bound.entry(target).or_default().push((file, reference));
+            }
+        }
+        let mut seen: HashSet<FileId> = queue.iter().copied().collect();
+        let mut changes = Vec::new();
+        while let Some(id) = queue.pop() {
+            for (other, reference) in bound.get(&id).into_iter().flatten() {
+                if seen.insert(*other) {
+                    queue.push(*other);
+                }
+                let (file, text) = (tree.path(reference.file), crate::path::shown(&reference.text));
+                let because = format!("`{file}:{}` calls it or stands on it by `{text}`", reference.line);
+                changes.extend(self.is_moving(*other).then_some((*other, Act::Keep, because)));
+            }
+        }
+        changes
     }
 
     /// Where most of the files of a pattern go.

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
+use crate::contents;
 use crate::moves::Moves;
 use crate::path::RelPath;
 use crate::references::{self, Kind, Lost, Outcome, Reference, Rewrites, Target};
+use crate::scan::Scan;
 use crate::tree::{FileId, Tree};
 
 /// A reference that does not lead where it led, with the reference of before.
@@ -29,17 +31,13 @@ impl Loss<'_> {
 }
 
 /// What the moves with these edits would lose.
-pub fn losses<'a>(
-    tree: &Tree,
-    references: &'a [Reference],
-    moves: &Moves,
-    rewrites: &Rewrites,
-) -> Result<Vec<Loss<'a>>> {
+pub fn losses<'a>(scan: &'a Scan, moves: &Moves, rewrites: &Rewrites) -> Result<Vec<Loss<'a>>> {
+    let Scan { tree, references, said, .. } = scan;
     if moves.is_empty() {
         return Ok(Vec::new());
     }
     let after = tree.after(moves, written(tree, moves, rewrites)?);
-    let references_after = references::find(&after)?;
+    let references_after = references::resolved(&after, contents::said_after(&after, tree, said)?);
     Ok(compare((tree, references), (&after, &references_after), moves, rewrites))
 }
 

@@ -22,9 +22,7 @@ mod tests;
 
 use std::ops::Range;
 
-use anyhow::Result;
-
-use crate::contents::{self, Spoken};
+use crate::contents::Spoken;
 use crate::path::RelPath;
 use crate::tree::{FileId, Tree};
 
@@ -142,11 +140,12 @@ pub enum Target {
 }
 
 /// Every reference in the given folders of a tree, each resolved in it, in the order of files and places.
-pub fn find(tree: &Tree) -> Result<Vec<Reference>> {
-    Ok(resolved(tree, contents::said(tree)?))
+#[cfg(test)]
+pub(crate) fn find(tree: &Tree) -> anyhow::Result<Vec<Reference>> {
+    Ok(resolved(tree, crate::contents::said(tree)?))
 }
 
-/// The same, of files that have been read.
+/// Every reference that files name, each resolved in the tree, in the order of files and places.
 pub(crate) fn resolved(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
     resolve::all(tree, said)
 }
