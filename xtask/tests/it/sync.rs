@@ -135,6 +135,7 @@ fn only_dev_is_replaced() {
     let holder = bench.hold(crate::database::LOCK);
     bench.xtask("db sync --from staging").exits(5).says("the database is locked by another run");
     drop(holder);
+    assert_eq!(bench.ask("select count(*) from u.person"), "0", "rows came without the lock");
     bench.sandbox.write("t.csv", "person\n1\n");
     bench.xtask("db export person --env staging --raw --out r.csv").exits(3).says("--confirm staging");
     assert!(!bench.sandbox.path("r.csv").exists());
