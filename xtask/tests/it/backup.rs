@@ -2,7 +2,7 @@
 //! source goes on, that clients may be connected, that two at once do no harm. The runner's server, as in database.rs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -259,6 +259,11 @@ fn damaged_backups_are_refused_before_anything_is_touched() {
     std::fs::remove_file(&manifest).unwrap();
     refused("manifest.json cannot be read");
     std::fs::write(&manifest, text).unwrap();
+    let other = "dev-20250102T030405Z";
+    std::fs::rename(&folder, bench.folder(other)).unwrap();
+    let run = bench.sandbox.xtask(&format!("db restore {other} --yes")).exits(3);
+    run.says(&format!("its manifest is that of `{id}`")).says("nothing was touched");
+    std::fs::rename(bench.folder(other), &folder).unwrap();
     bench.sandbox.xtask(&format!("db restore {id} --verify")).exits(0).says("2 tables equal");
     assert_eq!(bench.beside(), Vec::<String>::new());
 }
@@ -361,6 +366,68 @@ fn a_protected_environment_asks_for_its_name() {
     restore("--yes").exits(3).says("`production` is protected").says("--confirm production");
     restore("--confirm dev").exits(3).says("not confirmed; nothing was touched");
     restore("--confirm production").exits(0).says("is kept as");
+    // One that is not protected is asked for all the same, and by its own name where one is given.
+    bench.sandbox.replace("config/environments/.env.production", "API_KEY", "PROTECTED=false\nAPI_KEY");
+    restore("").exits(3).says("a backup of another environment");
+    restore(&format!("--into {}_aside", bench.name)).exits(3).says("a backup of another environment");
+    restore("--yes --confirm dev").exits(3).says("not confirmed; nothing was touched");
+}
+
+#[test]
+fn the_dump_and_the_look_at_it_are_of_one_moment() {
+    let Some(bench) = Bench::new("the_dump_and_the_look_at_it_are_of_one_moment") else { return };
+    // Rows come all the time, each committed.
+    let rows = "do $$ begin loop insert into app.note (body) values ('more'); commit; end loop; end $$";
+    let mut writer =
+        Command::new(&bench.psql).args(["-XAtq", "-d", &bench.url, "-c", rows]).stderr(Stdio::null()).spawn().unwrap();
+    assert!(wait(Duration::from_secs(20), || bench.ask("select count(*) > 2100 from app.note") == "t"));
+    let id = bench.backup();
+    bench.ask(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'do $$%' and datname = current_database()",
+    );
+    writer.wait().unwrap();
+    bench.sandbox.xtask(&format!("db restore {id} --verify")).exits(0).says("2 tables equal");
+}
+
+#[test]
+fn owners_that_the_server_does_not_have() {
+    let Some(bench) = Bench::new("owners_that_the_server_does_not_have") else { return };
+    let role = format!("owner_{}", bench.name);
+    bench.ask(&format!("create role {role}; alter table app.note owner to {role}"));
+    let of_two = bench.backup();
+    bench.ask(&format!(
+        "alter schema app owner to {role}; alter table app.empty owner to {role}; alter view app.notes owner to {role}"
+    ));
+    let of_one = bench.backup();
+    bench.ask(&format!("reassign owned by {role} to current_user; drop owned by {role}; drop role {role}"));
+    let run = bench.sandbox.xtask(&format!("db restore {of_two} --yes")).exits(3);
+    run.says(&format!("roles that the server does not have: {role}"));
+    assert_eq!(bench.beside(), Vec::<String>::new());
+    // One owner of everything has another name here.
+    bench.sandbox.xtask(&format!("db restore {of_one} --yes")).exits(0);
+    assert_eq!(bench.ask("select count(*) from app.note"), "2000");
+}
+
+#[test]
+fn both_names_change_or_none() {
+    let Some(bench) = Bench::new("both_names_change_or_none") else { return };
+    let id = bench.backup();
+    bench.ask("create table app.since ()");
+    let mut run = bench.sandbox.command(&["db", "restore", &id, "--yes"]).spawn();
+    // Somebody is in the new database, so that the second of the two renames fails.
+    let made = || bench.beside().into_iter().find(|name| name.contains("__restore_"));
+    assert!(wait(Duration::from_secs(20), || made().is_some() || run.is_over()), "{}", run.stderr());
+    let url = bench.url.replace(&bench.name, &made().expect("the new database"));
+    let mut guest = Command::new(&bench.psql)
+        .args(["-XAtq", "-d", &url, "-c", "select pg_sleep(60)"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    run.wait().exits(1).says("failed to put the restored database in place, the old one serves on");
+    guest.kill().unwrap();
+    guest.wait().unwrap();
+    assert_eq!(bench.ask("select to_regclass('app.since') is not null"), "t");
+    assert_eq!(bench.beside(), Vec::<String>::new());
 }
 
 #[test]
@@ -408,7 +475,10 @@ fn large_objects_sequences_and_wide_tables_are_compared() {
     let (note, sequence) = (place("tables", "app.note"), place("sequences", "app.note_id_seq"));
     bench.ask("create table app.since ()");
     type Change<'a> = (&'a dyn Fn(&mut serde_json::Value), &'a str);
-    let changes: [Change; 3] = [
+    let gone = serde_json::json!({"name": "app.gone", "rows": 0, "hash": "0"});
+    let changes: [Change; 5] = [
+        (&|manifest| manifest["tables"].as_array_mut().unwrap().push(gone.clone()), "the table `app.gone` is missing"),
+        (&|manifest| _ = manifest["tables"].as_array_mut().unwrap().remove(note), "the table `app.note` is too much"),
         (&|manifest| manifest["tables"][note]["hash"] = "1".into(), "app.note"),
         (&|manifest| manifest["tables"][note]["rows"] = 1999.into(), "app.note"),
         (
@@ -428,6 +498,11 @@ fn large_objects_sequences_and_wide_tables_are_compared() {
             (Vec::new(), "t".into())
         );
     }
+    rewrite(&|manifest| manifest["made_by"]["jobs"] = 3.into());
+    let listed = bench.sandbox.xtask("db backups --json").exits(0).json();
+    assert_eq!(listed["backups"][0]["verified_at"], serde_json::Value::Null, "what was proven was another manifest");
+    rewrite(&|manifest| manifest["made_by"]["pg_dump"] = "99.1".into());
+    bench.sandbox.xtask(&format!("db restore {id} --yes")).exits(4).says("the newest client here");
     rewrite(&|manifest| manifest["made_by"]["server"] = "99.1".into());
     let run = bench.sandbox.xtask(&format!("db restore {id} --yes")).exits(3);
     run.says("the backup is of PostgreSQL 99").says("restore it on a server of that version");

@@ -423,6 +423,7 @@ fn queries_have_typed_parameters_and_cannot_write() {
     assert_eq!(bench.ask("select count(*) from t"), "2");
     bench.xtask("db query numbres").exits(2).says("did you mean `numbers`?");
     bench.xtask("db query numbers lest=1").exits(2).says("did you mean `least`?");
+    bench.xtask("db query numbers least=1 least=2").exits(2).says("the parameter `least` is given twice");
     let mistyped = bench.xtask("db query numbers least=many");
     assert!(mistyped.code != Some(0) && mistyped.stderr.contains("many"), "{mistyped}");
     bench.xtask("db query numbers --format xml").exits(2).says("unknown format `xml`");
@@ -467,9 +468,27 @@ fn a_database_of_another_environment_or_of_others_is_not_touched() {
     bench.sandbox.write("config/environments/.env.staging", values);
     bench.migration("2_two", "insert into t values (2);\n");
     bench.sandbox.write("database/seeds/staging/1_t.sql", "insert into t values (3);\n");
-    for words in ["migrate --env staging", "migrate status --env staging", "db seed --env staging"] {
-        bench.xtask(words).exits(3).says("`dev`").says("staging");
+    bench.sandbox.write("t.csv", "n\n4\n");
+    bench.sandbox.write("database/maintenance/a.sql", "delete from t;\n");
+    for words in [
+        "migrate",
+        "migrate status",
+        "migrate down",
+        "migrate baseline 2",
+        "migrate repair",
+        "migrate promote",
+        "db seed",
+        "db import t.csv --table t",
+        "db export t --out out",
+        "db maintain",
+        "db diff",
+    ] {
+        let run = bench.xtask(&format!("{words} --env staging")).exits(3);
+        run.says("this is the database of `dev`, not of `staging`; nothing was touched");
     }
+    let rows = bench.xtask("db sync --from staging").exits(3);
+    rows.says("this is the database of `dev`, not of `staging`; nothing was touched");
+    assert!(!bench.sandbox.path("out").exists());
     bench
         .xtask("db reset --env staging --yes")
         .exits(3)
@@ -478,6 +497,121 @@ fn a_database_of_another_environment_or_of_others_is_not_touched() {
     bench.xtask("db reset").exits(3).says("error: ");
     assert_eq!(bench.ask("select count(*) from t"), "0");
     bench.xtask("migrate").exits(0);
+}
+
+/// Another environment, whose database is at this URL.
+fn environment(bench: &Bench, name: &str, url: &str, is_protected: bool) {
+    let schema = bench.sandbox.read("config/environments/.env.dev.example");
+    let folder = "config/environments";
+    bench
+        .sandbox
+        .write(format!("{folder}/.env.{name}.example"), format!("{schema}\n# @type=bool\nPROTECTED={is_protected}\n"));
+    bench.sandbox.write(
+        format!("{folder}/.env.{name}"),
+        format!("DATABASE_ADMIN_URL={url}\nDATABASE_URL={url}\nAPI_KEY=a-key-of-another\n"),
+    );
+}
+
+/// Takes the schema's lock, as a run does.
+pub(crate) const LOCK: &str =
+    "select pg_advisory_lock((('x' || left(encode(sha256('xtask:schema'), 'hex'), 16))::bit(64) >> 1)::bigint)";
+
+#[test]
+fn a_protected_environment_is_migrated_only_by_its_name() {
+    let Some(bench) = Bench::new("a_protected_environment_is_migrated_only_by_its_name") else { return };
+    environment(&bench, "production", &bench.url, true);
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.migration("1_one.down", "drop table t;\n");
+    let refused = |words: &str| {
+        let run = bench.xtask(&format!("{words} --env production")).exits(3);
+        run.says("`production` is protected").says("--confirm production");
+        bench.xtask(&format!("{words} --env production --confirm dev")).exits(3).says("not confirmed");
+    };
+    refused("migrate");
+    refused("migrate baseline 1");
+    assert_eq!(bench.ask("select to_regclass('t') is null and to_regnamespace('ops') is null"), "t");
+    bench.xtask("migrate --env production --confirm production").exits(0);
+    refused("migrate down");
+    assert_eq!(bench.ask("select to_regclass('t') is not null"), "t");
+}
+
+#[test]
+fn a_database_that_became_anothers_while_a_run_waited_is_not_touched() {
+    let Some(bench) = Bench::new("a_database_that_became_anothers_while_a_run_waited_is_not_touched") else { return };
+    environment(&bench, "staging", &bench.url, false);
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.xtask("migrate").exits(0);
+    bench.ask("delete from ops.identity");
+    bench.migration("2_two", "insert into t values (2);\n");
+    let holder = bench.hold(LOCK);
+    let words = ["migrate", "--env", "staging", "--lock-wait", "60", "--confirm", "staging"];
+    let mut run = bench.sandbox.command(&words).spawn();
+    let waits = || run.stderr().contains("waiting for the lock of") || run.is_over();
+    assert!(crate::sandbox::wait(Duration::from_secs(60), waits) && !run.is_over(), "{}", run.stderr());
+    bench.ask("insert into ops.identity (environment) values ('dev')");
+    drop(holder);
+    run.wait().exits(3).says("this is the database of `dev`, not of `staging`; nothing was touched");
+    assert_eq!(bench.ask("select count(*) from t"), "0");
+}
+
+#[test]
+fn whoever_writes_has_the_lock() {
+    let Some(bench) = Bench::new("whoever_writes_has_the_lock") else { return };
+    bench.sandbox.write("database/backups/backup-policy.md", crate::backup::POLICY);
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.migration("1_one.down", "drop table t;\n");
+    bench.xtask("migrate").exits(0);
+    bench.migration("2_two", "insert into t values (2);\n");
+    bench.sandbox.write("database/seeds/dev/1.sql", "insert into t values (3);\n");
+    bench.sandbox.write("database/maintenance/a.sql", "delete from t;\n");
+    bench.sandbox.write("t.csv", "n\n4\n");
+    bench.xtask("db backup").exits(0);
+    let holder = bench.hold(LOCK);
+    for words in [
+        "migrate",
+        "migrate down",
+        "migrate baseline 2",
+        "db seed",
+        "db import t.csv --table t",
+        "db maintain",
+        "db backup",
+        "db restore latest --yes",
+    ] {
+        bench.xtask(words).exits(5).says("the database is locked by another run");
+    }
+    assert_eq!(bench.ask("select count(*) from t"), "0");
+    drop(holder);
+    bench.xtask("migrate --lock-wait 10").exits(0);
+}
+
+#[test]
+fn what_to_do_about_an_edited_file_is_told_by_who_has_applied_it() {
+    let Some(bench) = Bench::new("what_to_do_about_an_edited_file_is_told_by_who_has_applied_it") else { return };
+    let staging = bench.second_database("staging");
+    environment(&bench, "staging", &staging, false);
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.xtask("migrate").exits(0);
+    bench.migration("1_one", "create table t (n bigint);\n");
+    bench.xtask("migrate").exits(3).says("cargo xtask db reset");
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.xtask("migrate --env staging").exits(0);
+    bench.migration("1_one", "create table t (n bigint);\n");
+    bench.xtask("migrate").exits(3).says("staging has applied it too").says_nothing_of("db reset");
+    bench.ask_at(&bench.server, &format!("drop database {}_staging with (force)", bench.name));
+    std::fs::remove_file(bench.sandbox.path("config/environments/.env.staging.example")).unwrap();
+    std::fs::remove_file(bench.sandbox.path("config/environments/.env.staging")).unwrap();
+    let folder = bench.sandbox.path("database/migrations");
+    std::fs::rename(folder.join("pending/1_one.sql"), folder.join("applied/1_one.sql")).unwrap();
+    bench.xtask("migrate").exits(3).says("put it back as it was (git log shows it)").says_nothing_of("db reset");
+}
+
+#[test]
+fn a_server_without_an_extension_that_is_needed_is_exit_4() {
+    let Some(bench) = Bench::new("a_server_without_an_extension_that_is_needed_is_exit_4") else { return };
+    bench.sandbox.replace("config/services/database.yaml", "[pg_trgm]", "[pg_trgm, no_such_thing]");
+    bench.migration("1_one", "create table t (n int);\n");
+    bench.xtask("migrate").exits(4).says("the server does not offer the extension no_such_thing");
+    assert_eq!(bench.ask("select to_regclass('t') is null and to_regnamespace('ops') is null"), "t");
 }
 
 #[test]

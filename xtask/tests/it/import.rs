@@ -188,6 +188,10 @@ fn a_history_of_flyway() {
     );
     // Each after what it needs, as Flyway has it: by its words.
     assert_eq!(bench.ask("select count from w"), "4");
+    bench.sandbox.write("old/R__View_c.sql", "begin;\ncreate or replace view x as select 1 as n;\ncommit;\n");
+    let run = import(&bench, "--set who=me --set not=x").exits(3).says("a repeatable file cannot be own-transaction");
+    run.says("nothing was written");
+    std::fs::remove_file(bench.sandbox.path("old/R__View_c.sql")).unwrap();
     bench.ask(
         "drop schema ops cascade; create table flyway_schema_history (installed_rank int, version text, type text, success bool); \
          insert into flyway_schema_history values (1, '1.1', 'BASELINE', true), (2, '1.2', 'SQL', true), (3, '1.10', 'SQL', true), \

@@ -16,6 +16,7 @@ fn a_file_outside_a_transaction_goes_on_where_it_stopped() {
     let failed = bench.xtask("migrate").exits(1);
     failed.says("pending/2_t.sql:5:1: error: could not create unique index").says("the index s.t_n on s.t is INVALID");
     assert_eq!(bench.ask("select state || statements_done from ops.migration where version = '2'"), "running3");
+    bench.xtask("migrate down").exits(3).says("version 2 was begun and is not finished");
     // What is done may not be edited, and what failed may.
     bench.migration("2_t", &format!("{}create unique index concurrently t_n on t (n);\n", head.replace("(1)", "(2)")));
     bench.xtask("migrate").exits(3).says("one of those was edited meanwhile");
@@ -87,7 +88,7 @@ fn of_many_files_each_is_its_own_transaction() {
     assert_eq!(bench.ask("select count(*) from ops.migration where state = 'applied'"), "19");
     assert_eq!(bench.ask("select to_regclass('t19') is not null and to_regclass('t20') is null"), "t");
     assert_eq!(bench.ask("select to_regclass('t21') is null"), "t", "what stood behind the failure ran");
-    bench.migration("31_t", "insert into t1 values (31);\n");
+    bench.migration("31_t", "prepare again as select 1;\ninsert into t1 values (31);\n");
     for number in 32..=50 {
         bench.migration(&format!("{number}_t"), &format!("create table t{number} (n int);\n"));
     }
@@ -124,6 +125,9 @@ fn what_is_left_half_done_fails_the_run() {
     assert_eq!(bench.states(), "1 applied");
     bench.migration("2_b", "alter table a validate constraint k;\n");
     bench.xtask("migrate").exits(0);
+    bench.migration("2_b.down", "alter table a add constraint l check (n > 1) not valid;\n");
+    bench.xtask("migrate down").exits(1).says("the constraint l on public.a is NOT VALID");
+    assert_eq!(bench.states(), "1 applied, 2 pending");
 }
 
 #[test]
@@ -139,6 +143,8 @@ fn included_files_are_part_of_the_migration() {
     bench.migration("1_a", "\\ir ../../common/t.sql\n");
     bench.sandbox.write(common, "create table t ();\n\\i database/migrations/pending/1_a.sql\n");
     bench.xtask("migrate").exits(2).says("common/t.sql:2:1: error: the included file").says("includes itself");
+    bench.sandbox.write(common, "-- migrate: no-transaction\ncreate table t ();\n");
+    bench.xtask("migrate").exits(2).says("common/t.sql:1:1: error: a directive in an included file has no effect");
     bench.sandbox.write(common, "create table t ();\nselect nope;\n");
     bench.xtask("migrate").exits(1).says("database/common/t.sql:2:8: error: column \"nope\" does not exist");
     bench.sandbox.write(common, "create table t ();\n");
@@ -155,6 +161,9 @@ fn the_way_back_needs_a_file_and_leaves_its_trace() {
     bench.xtask("migrate").exits(0);
     bench.xtask("migrate down").exits(3).says("version 1 (a) has no down file; nothing was touched");
     bench.migration("1_a.down", "drop table a;\n");
+    bench.migration("1_a", "create table a (n bigint);\n");
+    bench.xtask("migrate down").exits(3).says("version 1 was applied with another content").says("nothing was touched");
+    bench.migration("1_a", "create table a (n int);\n");
     bench.xtask("migrate down --plan").exits(3).prints("pending/1_a.down.sql");
     bench.xtask("migrate down").exits(0);
     assert_eq!(bench.ask("select to_regclass('a') is null"), "t");
@@ -213,6 +222,9 @@ fn released_files_are_frozen() {
     bench.migration("1_a.down", "drop table a;\n");
     bench.xtask("migrate").exits(0);
     bench.migration("2_b", "create table b ();\n");
+    bench.migration("1_a", "create table a (); -- edited\n");
+    bench.xtask("migrate promote --env dev").exits(3).says("version 1 was applied with another content");
+    bench.migration("1_a", "create table a ();\n");
     bench.xtask("migrate promote --env dev --plan").exits(3);
     bench.xtask("migrate promote --env dev").exits(0);
     let applied = "database/migrations/applied";

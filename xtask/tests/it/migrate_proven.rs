@@ -170,6 +170,9 @@ fn what_migrations_cost_is_measured_on_a_backup() {
 #[test]
 fn the_schema_file_is_what_the_migrations_make() {
     let Some(bench) = Bench::own("the_schema_file_is_what_the_migrations_make") else { return };
+    bench.ask("update ops.identity set environment = 'qa'");
+    bench.xtask("db reset --yes").exits(3).says("this is the database of `qa`, not of `dev`; nothing was touched");
+    bench.ask("update ops.identity set environment = 'dev'");
     bench.migration("1_a", "create table a (n int primary key);\ncreate index a_n on a (n);\n");
     bench.sandbox.write("database/migrations/repeatable/v.sql", "create or replace view v as select n from a;\n");
     let check = |code| bench.xtask("migrate schema --check").exits(code);

@@ -31,6 +31,11 @@ fn psql_is_told_nothing_by_files_or_by_its_user() {
     bench.migration("1_a", "create table a ()\n\\q\n;\n");
     bench.xtask("migrate").exits(2).says("1_a.sql:2:1: error: the psql command `\\q` inside a statement");
     assert_eq!(bench.ask("select to_regclass('a') is null"), "t");
+    // The data of a COPY that fails at once is no command either.
+    let hacked = bench.sandbox.path("hacked");
+    bench.migration("1_a", &format!("copy nowhere from stdin;\n\\! touch {}\n\\.\n", hacked.display()));
+    bench.xtask("migrate").exits(1).says("relation \"nowhere\" does not exist");
+    assert!(!hacked.exists(), "psql ran a line of data");
     // Its variables are not put into SQL; what pg_dump writes around a dump is taken; the last `;` may be missing.
     bench.migration(
         "1_a",
@@ -161,6 +166,15 @@ fn no_file_switches_the_limits_off_for_the_next() {
 }
 
 #[test]
+fn a_savepoint_saves_no_file_that_failed() {
+    let Some(bench) = Bench::new("a_savepoint_saves_no_file_that_failed") else { return };
+    bench.migration("1_a", "create table a ();\nsavepoint s;\nselect nope;\nrollback to s;\ncreate table b ();\n");
+    bench.xtask("migrate").exits(1).says("1_a.sql:3:8: error: column \"nope\" does not exist");
+    assert_eq!(bench.ask("select to_regclass('a') is null and to_regclass('b') is null"), "t");
+    assert_eq!(bench.states(), "1 pending");
+}
+
+#[test]
 fn a_new_value_of_an_enum_waits_for_its_commit() {
     let Some(bench) = Bench::new("a_new_value_of_an_enum_waits_for_its_commit") else { return };
     bench.migration("1_kind", "create type kind as enum ('a');\ncreate table t (k kind);\n");
@@ -205,6 +219,11 @@ fn what_comes_late_is_refused_where_others_rely_on_the_order() {
         .exits(3)
         .says("put it back as it was (git log shows it)")
         .says_nothing_of("db reset");
+    bench.xtask("migrate repair --env staging").exits(3).says("--confirm staging");
+    bench.xtask("migrate repair --env staging --confirm dev").exits(3).says("not confirmed; nothing was touched");
+    bench.xtask("migrate --env staging").exits(3);
+    bench.xtask("migrate repair --env staging --confirm staging").exits(0);
+    bench.xtask("migrate --env staging").exits(0);
 }
 
 #[test]
@@ -251,6 +270,22 @@ fn a_deadlock_is_tried_again() {
     bench.xtask("migrate").exits(0).says("another session holds a lock that is needed; trying again");
     assert_eq!(bench.ask("select count(*) from a"), "1");
     drop(other);
+}
+
+#[test]
+fn a_statement_outside_a_transaction_is_tried_again() {
+    let Some(bench) = Bench::new("a_statement_outside_a_transaction_is_tried_again") else { return };
+    bench.migration("1_t", "create table t (n int);\n");
+    bench.xtask("migrate").exits(0);
+    bench.sandbox.replace("config/services/database.yaml", "lock: 3s", "lock: 200ms");
+    let holder = bench.hold("begin;\nlock table t");
+    bench.migration("2_n", "-- migrate: no-transaction\ninsert into t values (1);\nselect 1;\n");
+    let mut run = bench.sandbox.command(&["migrate"]).spawn();
+    let told = "another session holds a lock that is needed; trying again";
+    assert!(wait(Duration::from_secs(60), || run.stderr().contains(told) || run.is_over()), "{}", run.stderr());
+    drop(holder);
+    run.wait().exits(0).says(told);
+    assert_eq!(bench.ask("select count(*) from t"), "1");
 }
 
 #[test]

@@ -73,6 +73,14 @@ fn what_is_exported_is_imported_as_it_was() {
     bench.xtask("db import nulls.csv --table kinds").exits(0);
     assert_eq!(bench.ask("select count(*) filter (where json_typeof(j) = 'null') || ' ' || count(*) filter (where j is null) from t.kinds"), "1 2");
     bench.xtask("db export t.one --out one.csv").exits(0);
+    bench.xtask("db import one.csv one.csv --table one").exits(2);
+    bench.ask("truncate t.one");
+    std::fs::rename(bench.sandbox.path("one.csv"), bench.sandbox.path("t.one.csv")).unwrap();
+    bench.xtask("db import t.one.csv ./t.one.csv t.one.csv").exits(2).says("is given twice");
+    std::fs::rename(bench.sandbox.path("t.one.csv"), bench.sandbox.path("one.csv")).unwrap();
+    std::fs::remove_file(bench.sandbox.path("csv/t.kinds.csv")).unwrap();
+    bench.xtask("db import csv").exits(2).says("the export is not whole").says("t.kinds.csv` is missing");
+    assert_eq!(bench.ask("select count(*) from t.one"), "0");
     assert_eq!(bench.sandbox.read("one.csv"), "v\n\n\"\"\nx\n");
     assert!(!bench.sandbox.files().iter().any(|file| file.to_string_lossy().ends_with(".part")));
 }
@@ -130,6 +138,7 @@ fn lines_of_json_are_checked_one_by_one() {
         "{\"id\":2}",
         "[1]",
         "{\"id\":3,\"v\":\"\\u0000\"}",
+        "{\"id\":4,\"v\":\"c\",\"k\":1}",
         "{bad",
         "",
     ];
@@ -137,9 +146,9 @@ fn lines_of_json_are_checked_one_by_one() {
     let run = bench
         .xtask("db import t.strict.jsonl")
         .exits(3)
-        .says("5 rows were not taken")
+        .says("6 rows were not taken")
         .says(":2:1: error: invalid input");
-    run.says(":3:1: error: it lacks the key `v`").says(":4:1: error: not a JSON object").says(":6:1: error: not JSON");
+    run.says(":3:1: error: it lacks the key `v`").says(":4:1: error: not a JSON object").says("has the key `k`");
     assert_eq!(bench.ask("select count(*) from t.strict"), "0");
 }
 
@@ -209,6 +218,8 @@ fn seeds_change_nothing_a_second_time_and_say_so() {
     bench.sandbox.write("database/seeds/dev/2.sql", "insert into t.tree values (10);\nselect 1 / 0;\n");
     bench.xtask("db seed").exits(1).says("database/seeds/dev/2.sql:2:").says("division by zero");
     assert_eq!(bench.ask("select count(*) from t.tree where id = 10"), "0", "a part of the seeds stayed");
+    bench.sandbox.write("database/seeds/dev/2.sql", "select 1;\n\\q\n");
+    bench.xtask("db seed").exits(2).says("database/seeds/dev/2.sql:2:1: error: a seed holds SQL only");
 }
 
 #[test]
@@ -238,6 +249,19 @@ fn a_query_cannot_write_and_its_values_are_exact() {
     bench.xtask("db query slow").exits(1).says("statement timeout");
     bench.xtask("db query exact --format json").exits(0).prints("\"t\":99999999999999999999999999.000000000001");
     bench.xtask("db query exact --format csv").exits(0).prints("99999999999999999999999999.000000000001,0.1,");
+    bench.xtask("db query say").exits(2).says("the query `say` needs the parameter `what`");
+    for (text, why) in [
+        ("select 1;\ncommit;\ndrop table t.one;", "two.sql:3:1: error: a query is one statement"),
+        ("-- param n nubmer : how many\nselect :n;", "two.sql:2:1: error: unknown type `nubmer`"),
+    ] {
+        query("two", text);
+        bench.xtask("db query two").exits(2).says(why);
+    }
+    std::fs::remove_file(bench.sandbox.path("database/queries/x/two.sql")).unwrap();
+    bench.xtask("db export midway --out m.csv").exits(1).says("division by zero");
+    bench.xtask("db export midway --out m").exits(1);
+    let half = |file: &std::path::PathBuf| file.ends_with("m.csv") || file.to_string_lossy().contains(".part");
+    assert!(!bench.sandbox.files().iter().any(half), "half of an export was left");
     let sly = "what='); drop table t.one; --\\";
     let run = bench.sandbox.run(&["db", "query", "say", sly, "--format", "json"]).exits(0);
     assert_eq!(run.json()[0]["said"], "'); drop table t.one; --\\");

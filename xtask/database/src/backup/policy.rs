@@ -130,7 +130,7 @@ mod tests {
         let old = [backup(40, 1), verified(backup(50, 1), 50), verified(backup(60, 1), 1), backup(45, 1)];
         assert_eq!(surplus(&old, &policy(0, 0), &[], NOW), ["45d1h", "60d1h"]);
         let damaged = Facts { is_usable: false, ..backup(90, 1) };
-        assert!(surplus(&[damaged], &policy(0, 0), &[], NOW).is_empty());
+        assert!(surplus(&[backup(0, 1), damaged], &policy(0, 0), &[], NOW).is_empty());
     }
 
     #[test]
