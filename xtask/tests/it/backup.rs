@@ -532,6 +532,9 @@ fn beside_and_identity() {
     // The database says whose it is, so production's tasks leave it alone.
     let words = format!("db restore {id} --env production --confirm production");
     bench.sandbox.xtask(&words).exits(3).says("this is the database of `dev`");
+    for other in [format!("--into {aside}_2"), "--verify".to_owned()] {
+        bench.sandbox.xtask(&format!("{words} {other}")).exits(3).says("this is the database of `dev`");
+    }
     bench.sandbox.xtask("db backup --env production").exits(3).says("this is the database of `dev`");
     bench.ask("update ops.identity set environment = 'production'");
     bench.sandbox.xtask(&words).exits(0);

@@ -470,6 +470,7 @@ fn a_database_of_another_environment_or_of_others_is_not_touched() {
     bench.sandbox.write("database/seeds/staging/1_t.sql", "insert into t values (3);\n");
     bench.sandbox.write("t.csv", "n\n4\n");
     bench.sandbox.write("database/maintenance/a.sql", "delete from t;\n");
+    bench.sandbox.write("database/queries/common/all.sql", "-- All of it.\nselect * from t;\n");
     for words in [
         "migrate",
         "migrate status",
@@ -482,6 +483,8 @@ fn a_database_of_another_environment_or_of_others_is_not_touched() {
         "db export t --out out",
         "db maintain",
         "db diff",
+        "db query all",
+        "db shell",
     ] {
         let run = bench.xtask(&format!("{words} --env staging")).exits(3);
         run.says("this is the database of `dev`, not of `staging`; nothing was touched");

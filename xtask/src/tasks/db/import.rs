@@ -69,8 +69,9 @@ fn show(plan: &Plan) {
     ui::out(&ui::table(&["TABLE", "FILE", "COLUMNS", ""], &rows.collect::<Vec<_>>()));
 }
 
-/// Loads the plan. When rows are to blame, finds and writes down all of them (exit 3); nothing is loaded then.
-pub fn load_or_explain(workspace: &Workspace, target: &Target, mut session: Session, plan: &Plan) -> Result<Vec<u64>> {
+/// Loads the plan, and gives the session back with its lock. When rows are to blame, finds and writes down all of them
+/// (exit 3); nothing is loaded then.
+pub fn load_or_explain(workspace: &Workspace, target: &Target, mut session: Session, plan: &Plan) -> Result<Session> {
     if !plan.circle.is_empty() {
         let circle: Vec<&str> = plan.circle.iter().map(String::as_str).collect();
         ui::say(&format!("{} refer to each other; their references are checked at the end", circle.join(", ")));
@@ -82,7 +83,7 @@ pub fn load_or_explain(workspace: &Workspace, target: &Target, mut session: Sess
         Ok(counts) => {
             let rows: u64 = counts.iter().sum();
             step.done_with(&format!("{rows} rows into {} tables", plan.inputs.len()));
-            return Ok(counts);
+            return Ok(session);
         }
         Err(trouble) => trouble,
     };

@@ -36,8 +36,9 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) ->
         return Err(Failure::usage(format!("unknown query `{name}`")).hint(hint).into());
     };
     let bound = query.bind(&flags.parameter)?;
-    let (_, target) = open_environment(workspace, environment)?;
+    let (environment, target) = open_environment(workspace, environment)?;
     let mut session = Session::open_within(&target, &ledger::purpose("db query"), PATIENCE)?;
+    ledger::check_identity(&mut session, &environment.name)?;
     match format {
         "json" => ui::out(&queries::run_json(&mut session, query, &bound)?),
         "csv" => ui::out(&queries::run_csv(&mut session, query, &bound)?),

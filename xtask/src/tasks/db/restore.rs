@@ -112,6 +112,7 @@ impl Job<'_> {
     /// `--verify`.
     fn prove(&self) -> Result<Exit> {
         let mut maintenance = scratch::maintenance(self.target, "db restore")?;
+        drop(self.current(&mut maintenance)?);
         self.sweep(&mut maintenance)?;
         let (scratch, is_verified) = self.load(maintenance)?;
         scratch.remove()?;
@@ -130,6 +131,7 @@ impl Job<'_> {
             let failure = Failure::refused(format!("there is a database `{name}` already; nothing was touched"));
             return Err(failure.hint("give another name, or drop it first").into());
         }
+        drop(self.current(&mut maintenance)?);
         self.sweep(&mut maintenance)?;
         let (scratch, is_verified) = self.load(maintenance)?;
         self.settle(&scratch)?;
@@ -142,16 +144,13 @@ impl Job<'_> {
     /// In the place of the database that is in use.
     fn replace(&self) -> Result<Exit> {
         let mut maintenance = scratch::maintenance(self.target, "db restore")?;
+        let mut held = self.current(&mut maintenance)?;
         self.sweep(&mut maintenance)?;
-        let mut held = None;
-        if scratch::exists(&mut maintenance, &self.target.database)? {
-            let mut session = Session::open_within(self.target, &ledger::purpose("db restore"), PATIENCE)?;
-            ledger::check_identity(&mut session, &self.target.environment)?;
+        if let Some(session) = &mut held {
             let patience = self.flags.lock_wait.map_or(Duration::ZERO, Duration::from_secs);
-            lock::take(&mut session, Protects::Schema, patience)?;
+            lock::take(session, Protects::Schema, patience)?;
             session.execute("set idle_session_timeout = 0")?;
             swap::preflight(&mut maintenance, &self.target.database)?;
-            held = Some(session);
         }
         let (scratch, is_verified) = self.load(maintenance)?;
         // The session that will end all others connects meanwhile.
@@ -198,6 +197,16 @@ impl Job<'_> {
             json!({"id": self.manifest.id, "database": self.target.database, "kept": kept, "is_verified": is_verified});
         self.report(&result, &words);
         Ok(Exit::Done)
+    }
+
+    /// A session in the database that is in use, if there is one; refused (exit 3) when it is not the environment's.
+    fn current(&self, maintenance: &mut Session) -> Result<Option<Session>> {
+        if !scratch::exists(maintenance, &self.target.database)? {
+            return Ok(None);
+        }
+        let mut session = Session::open_within(self.target, &ledger::purpose("db restore"), PATIENCE)?;
+        ledger::check_identity(&mut session, &self.target.environment)?;
+        Ok(Some(session))
     }
 
     fn sweep(&self, maintenance: &mut Session) -> Result<()> {

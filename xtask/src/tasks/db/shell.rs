@@ -3,15 +3,22 @@
 use anyhow::Result;
 
 use crate::flags::DbShell;
-use crate::tasks::migrate::open_environment;
+use crate::tasks::migrate::{PATIENCE, open_environment};
 use crate::tools::Cmd;
-use crate::ui::Exit;
+use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
 use database::ledger;
+use database::session::Session;
 
-/// Opens psql with the terminal.
+/// Opens psql with the terminal, in the database that is the environment's.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbShell) -> Result<Exit> {
-    let (_, target) = open_environment(workspace, environment)?;
+    let (environment, target) = open_environment(workspace, environment)?;
+    let mut session = Session::open_within(&target, &ledger::purpose("db shell"), PATIENCE)?;
+    ledger::check_identity(&mut session, &environment.name)?;
+    drop(session);
+    if environment.is_protected() {
+        ui::say(&format!("`{}` is protected: nothing asks before what is typed here is done", environment.name));
+    }
     let connection = if flags.as_service { target.service_connection()? } else { target.connection() };
     let psql = connection.with("PGAPPNAME", &ledger::purpose("db shell")).apply(Cmd::new(target.psql()?));
     let code = psql.interactive()?;

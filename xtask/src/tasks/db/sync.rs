@@ -105,10 +105,8 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSync) -> 
         import::load_or_explain(workspace, &target, session, &plan)
     });
     files::remove(&workspace.transit())?;
-    loaded?;
-
-    let mut session = Session::open_within(&target, &ledger::purpose("db sync"), PATIENCE)?;
-    lock::take(&mut session, Protects::Schema, PATIENCE)?;
+    // Still under the lock: nobody sees the rows without the seeds that belong to them, and no other run comes between.
+    let mut session = loaded?;
     let step = ui::step(format!("seed {into}"));
     let (loaded, rows) = seeds::load_counting(&mut session, workspace, &environment)?;
     step.done_with(&format!("{} files, {rows} rows written", loaded.len()));

@@ -61,6 +61,7 @@ pub fn apply_and_seed(workspace: &Workspace, environment: &Environment, target: 
     if plan.is_empty() && look.is_ready {
         ui::step("migrate").same("no migration is pending");
         remember(workspace, environment, &look.rows)?;
+        lock::take(&mut session, Protects::Schema, PATIENCE)?;
     } else {
         authorise(&mut session, &look, environment, target, None)?;
         apply(workspace, &mut session, &disk, environment, target, &Wish::ALL, PATIENCE)?;
