@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use base::tools::{files, hash, os};
-use base::ui::{Exit, Failure, Finding, Place, Step as Progress};
+use base::ui::{Exit, Failure, Finding, Place, Severity, Step as Progress};
 use camino::Utf8Path;
 
 use crate::git;
@@ -37,7 +37,7 @@ pub struct Prepared {
     pub journal: Journal,
     pub state: State,
     /// Patterns that will find other files than before.
-    pub patterns: Vec<String>,
+    pub patterns: Vec<Finding>,
 }
 
 pub struct Options<'a> {
@@ -70,7 +70,8 @@ pub fn prepare(file: &Utf8Path, options: &Options) -> Result<Prepared> {
     let (broken, patterns): (Vec<&Loss>, Vec<&Loss>) = losses.iter().partition(|loss| loss.is_broken());
     let broken = broken.into_iter().map(|loss| told(&scan.tree, loss)).collect();
     refuse("the plan would break references", broken, "let the file, or what it refers to, stay where it is")?;
-    let patterns = patterns.into_iter().map(|loss| told(&scan.tree, loss).line()).collect();
+    let patterns = patterns.into_iter().map(|loss| Finding { severity: Severity::Warning, ..told(&scan.tree, loss) });
+    let patterns = patterns.collect();
     let (written, commands) = contents(&scan, &plan, &decisions, &moves, &rewrites, options.has_task)?;
     let commits = if options.commit { build::commits(&scan.tree, &moves, &written)? } else { Vec::new() };
     if options.commit {

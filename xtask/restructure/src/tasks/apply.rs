@@ -25,7 +25,7 @@ pub fn run(workspace: &Workspace, request: &Request) -> Result<Exit> {
     let prepared = apply::prepare(file, &options)?;
     step.done_with(&summary(&prepared));
     for pattern in &prepared.patterns {
-        ui::warn(pattern);
+        ui::finding(pattern);
     }
     if prepared.is_nothing() {
         ui::say("nothing to do: everything stays where it is");
