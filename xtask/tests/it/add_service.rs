@@ -115,6 +115,18 @@ fn what_npm_installed_once_is_copied_into_other_clones_unless_it_is_damaged() {
     assert_eq!(sandbox.read("services/web/node_modules/.package-lock.json"), list);
     without_npm().exits(0);
 
+    // npm runs this one each time, in the folder itself or in one beside it.
+    let lib = |script: &str| {
+        sandbox.write(
+            "tools/lib/package.json",
+            format!(r#"{{"name": "lib", "version": "1.0.0", "scripts": {{{script}}}}}"#),
+        );
+    };
+    lib(r#""prepare": "true""#);
+    without_npm().exits(1).says("npm was called");
+    lib(r#""test": "true""#);
+    sandbox.command(&["build", "web"]).env("PATH", &path).run().exits(0);
+
     // Another lock file is another set.
     sandbox.write("services/web/package-lock.json", lock.replace("NEEDS", needs) + "\n");
     without_npm().exits(1).says("npm was called");

@@ -181,7 +181,9 @@ fn test_suite(bench: &mut Bench<'_>, suite: &Suite) -> Result<Outcome> {
         variables = bench.stack_variables()?;
     } else if suite.needs.contains(&Need::Database) {
         let database = bench.scratch_database(&format!("suite-{}", suite.name))?;
-        variables.insert("DATABASE_URL".to_owned(), database.owner_url());
+        for name in ["DATABASE_URL", "XTASK_TEST_DATABASE"] {
+            variables.insert(name.to_owned(), database.owner_url());
+        }
     }
     let program = build::program(&suite.folder, &suite.run[0])?;
     let command = Cmd::new(program).args(&suite.run[1..]).dir(&suite.folder).envs(variables);

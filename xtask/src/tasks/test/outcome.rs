@@ -1,5 +1,6 @@
 //! What groups of tests said: their counts, their skipped tests by name, and the verdict over all.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -75,8 +76,13 @@ impl Verdict {
 /// Sums the closing lines of cargo test, node:test, pytest, unittest and the plain form.
 pub fn count(lines: &[String]) -> Counts {
     let mut counts = Counts::default();
+    // A test in Rust cannot say that it was skipped: it says so in a line, ends, and counts as passed.
+    let mut ended_early = BTreeSet::new();
     for line in lines {
         let line = line.trim();
+        if line.starts_with("skipped: ") {
+            ended_early.insert(line);
+        }
         let words: Vec<&str> = line
             .split(|c: char| c.is_whitespace() || c == ';' || c == ',' || c == '=')
             .filter(|word| !word.is_empty())
@@ -112,6 +118,8 @@ pub fn count(lines: &[String]) -> Counts {
             counts.passed += rest.split_whitespace().next().and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
         }
     }
+    counts.skipped += ended_early.len();
+    counts.passed = counts.passed.saturating_sub(ended_early.len());
     counts
 }
 
@@ -145,5 +153,7 @@ mod tests {
         assert_eq!(counted("12 passed, 2 skipped in 0.51s"), (12, 0, 2));
         assert_eq!(counted("==== 1 failed, 12 passed in 3.51s ===="), (12, 1, 0));
         assert_eq!(counted("Ran 3 tests in 0.001s"), (3, 0, 0));
+        let early = "skipped: one: no Docker\n.\nskipped: two: no network";
+        assert_eq!(counted(&format!("{early}\ntest result: ok. 5 passed; 0 failed; 1 ignored;")), (3, 0, 3));
     }
 }
