@@ -60,12 +60,7 @@ pub(crate) fn said_after(after: &Tree, before: &Tree, said: &[Spoken]) -> Result
     in_order(all)
 }
 
-/// What each file says, where nothing else is asked.
-#[cfg(test)]
-pub(crate) fn said(tree: &Tree) -> Result<Vec<Spoken>> {
-    in_order(said_in(tree, tree.sources().collect())?)
-}
-
+/// What each of these files says, where nothing else is asked.
 fn said_in(tree: &Tree, mut files: Vec<FileId>) -> Result<Vec<Result<Spoken>>> {
     let is_small = |id: &FileId| tree.entry(*id).size <= read::LARGEST;
     files.retain(|id| is_small(id) && read::Language::by_name(tree.path(*id)).is_some());

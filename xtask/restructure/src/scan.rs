@@ -37,7 +37,7 @@ impl Scan {
         let said = said?;
         let (references, rest) = std::thread::scope(|scope| {
             // References take the longest: they have a core to themselves.
-            let references = scope.spawn(|| references::resolved(&tree, said.clone()));
+            let references = scope.spawn(|| references::resolved(&tree, &said));
             let groups = duplicates::groups(&tree);
             let folders = duplicates::folders(&tree);
             let overlaps = duplicates::overlaps(&tree, &groups);

@@ -79,7 +79,7 @@ pub fn verify(
     let root = Utf8PathBuf::from_path_buf(journal.root(state)?).unwrap_or_default();
     let before = tree_before(journal, after, root);
     let Contents { facts, looks: looks_before, said } = Contents::read(&before)?;
-    let references_before = references::resolved(&before, said?);
+    let references_before = references::resolved(&before, &said?);
     let moves = moves(journal, &before);
     let rewrites = references::rewrite(&before, &references_before, &moves)?;
     let (lost, changed) = lost(state, journal)?;

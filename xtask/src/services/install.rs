@@ -8,16 +8,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use super::build::{Component, Stage};
-use super::node_modules::{self, NODE_MODULES};
+use super::node_modules::{self, INSTALLING, NODE_MODULES};
 use crate::tools::sets::Set;
 use crate::tools::{Cmd, files, python};
 use crate::ui::{Exit, Failure, Step};
 use crate::workspace::service::Language;
 use crate::workspace::{Workspace, entries};
 
-/// Scripts of a package that npm runs when it installs or builds it: they may need what is there for development.
-const MAKING: [&str; 9] =
-    ["preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare", "prebuild", "build", "postbuild"];
+/// Scripts of a package that npm runs when it builds it.
+const BUILDING: [&str; 3] = ["prebuild", "build", "postbuild"];
 
 /// What running needs.
 pub fn runtime(workspace: &Workspace, folder: &Utf8Path, component: &Component, step: &Step) -> Result<()> {
@@ -107,7 +106,8 @@ fn package(folder: &Utf8Path) -> Value {
 
 /// Whether what only development needs is needed to have the package at all.
 fn is_made(package: &Value) -> bool {
-    MAKING.into_iter().any(|script| package["scripts"][script].is_string())
+    // They may need what is there for development.
+    INSTALLING.iter().chain(&BUILDING).any(|script| package["scripts"][script].is_string())
 }
 
 fn requirements_stage(name: &str) -> Option<Stage> {

@@ -137,14 +137,18 @@ fn version_beside(program: &Utf8Path) -> Option<String> {
 
 /// The version of a tool that serves.
 pub fn of(program: &str) -> Option<String> {
-    match look(TOOLS.iter().find(|tool| tool.program == program)?) {
+    match look(tool(program)?) {
         Found::Good { version } => Some(version),
         _ => None,
     }
 }
 
 pub fn how_to_get(program: &str) -> Option<&'static str> {
-    TOOLS.iter().find(|tool| tool.program == program).map(|tool| tool.how_to_get)
+    tool(program).map(|tool| tool.how_to_get)
+}
+
+fn tool(program: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.program == program)
 }
 
 /// The first thing in a text that looks like a version.

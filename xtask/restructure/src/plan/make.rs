@@ -379,13 +379,16 @@ impl Maker<'_> {
                 && reference.base.folder == tree.path(reference.file).parent();
             Some((reference.file, tree.get(path)?)).filter(|_| is_own)
         };
-        let mut queue: Vec<FileId> =
-            lost.iter().filter_map(|reference| ends(reference)).flat_map(|(file, target)| [file, target]).collect();
+        let (mut queue, mut sorts) = (Vec::new(), HashSet::new());
+        for reference in lost {
+            if let Some((file, target)) = ends(reference) {
+                queue.extend([file, target]);
+                sorts.insert(sort(reference));
+            }
+        }
         if queue.is_empty() {
             return Vec::new();
         }
-        let sorts: HashSet<_> =
-            lost.iter().filter(|reference| ends(reference).is_some()).map(|reference| sort(reference)).collect();
         let mut bound: HashMap<FileId, Vec<(FileId, &Reference)>> = HashMap::new();
         for reference in self.scan.references.iter().filter(|reference| sorts.contains(&sort(reference))) {
             if let Some((file, target)) = ends(reference) {
@@ -400,9 +403,11 @@ impl Maker<'_> {
                 if seen.insert(*other) {
                     queue.push(*other);
                 }
-                let (file, text) = (tree.path(reference.file), crate::path::shown(&reference.text));
-                let because = format!("`{file}:{}` calls it or stands on it by `{text}`", reference.line);
-                changes.extend(self.is_moving(*other).then_some((*other, Act::Keep, because)));
+                if self.is_moving(*other) {
+                    let (file, text) = (tree.path(reference.file), crate::path::shown(&reference.text));
+                    let because = format!("`{file}:{}` calls it or stands on it by `{text}`", reference.line);
+                    changes.push((*other, Act::Keep, because));
+                }
             }
         }
         changes

@@ -37,7 +37,7 @@ pub fn losses<'a>(scan: &'a Scan, moves: &Moves, rewrites: &Rewrites) -> Result<
         return Ok(Vec::new());
     }
     let after = tree.after(moves, written(tree, moves, rewrites)?);
-    let references_after = references::resolved(&after, contents::said_after(&after, tree, said)?);
+    let references_after = references::resolved(&after, &contents::said_after(&after, tree, said)?);
     Ok(compare((tree, references), (&after, &references_after), moves, rewrites))
 }
 

@@ -139,13 +139,7 @@ pub enum Target {
     Files(Vec<RelPath>),
 }
 
-/// Every reference in the given folders of a tree, each resolved in it, in the order of files and places.
-#[cfg(test)]
-pub(crate) fn find(tree: &Tree) -> anyhow::Result<Vec<Reference>> {
-    Ok(resolved(tree, crate::contents::said(tree)?))
-}
-
 /// Every reference that files name, each resolved in the tree, in the order of files and places.
-pub(crate) fn resolved(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
+pub(crate) fn resolved(tree: &Tree, said: &[Spoken]) -> Vec<Reference> {
     resolve::all(tree, said)
 }

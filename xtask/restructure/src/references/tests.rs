@@ -8,6 +8,11 @@ use camino::Utf8PathBuf;
 use super::*;
 use crate::moves::{Fate, Moves};
 
+/// Every reference in a tree of which nothing is known.
+fn find(tree: &Tree) -> anyhow::Result<Vec<Reference>> {
+    Ok(resolved(tree, &crate::contents::said_after(tree, tree, &[])?))
+}
+
 /// A folder that goes away with the value.
 struct Scratch(Utf8PathBuf);
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::backups::megabytes;
 use crate::deploy::retention;
 use crate::flags::DbBackup;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{PATIENCE, open_environment, open_own};
 use crate::tasks::services::DEV;
 use crate::ui::{self, Exit, Failure, Step};
 use crate::workspace::{BackupPolicy, Environment, Workspace};
@@ -33,8 +33,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbBackup) -
     let (environment, target) = open_environment(workspace, environment)?;
     let store = Store::of(workspace, &environment);
     let lock_wait = flags.lock_wait.map_or(Duration::ZERO, Duration::from_secs);
-    let mut session = Session::open_within(&target, &ledger::purpose("db backup"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let mut session = open_own(&target, "db backup")?;
     let wanted = releases::backups(&mut session, retention::KEEP)?;
     if flags.plan {
         return plan(workspace, &store, &policy, &wanted, &mut session);

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::flags::DbDiff;
-use crate::tasks::migrate::{self, PATIENCE, open_environment};
+use crate::tasks::migrate::{self, open_environment, open_own};
 use crate::tools::os;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
@@ -16,8 +16,7 @@ use database::{Target, ledger, lock};
 /// Replays the migrations that are applied there into an empty database, and compares the two catalogs.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbDiff) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;
-    let mut live = Session::open_within(&target, &ledger::purpose("db diff"), PATIENCE)?;
-    ledger::check_identity(&mut live, &environment.name)?;
+    let mut live = open_own(&target, "db diff")?;
     let look = ledger::look(&mut live, &target.config.service_role)?;
     let step = ui::step("replay the migrations that are applied");
     sweep(&mut live)?;

@@ -5,18 +5,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::flags::DbExport;
 use crate::services::build;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{open_environment, open_own};
 use crate::tasks::services::DEV;
 use crate::tools::{files, os};
 use crate::ui::{self, Exit, Failure, suggest};
 use crate::workspace::Workspace;
 use database::masking::check::{Masks, check};
 use database::masking::{Key, Rules};
+use database::queries;
 use database::session::Session;
 use database::transfer::catalog::{self, Table};
 use database::transfer::export::{self, Item, MANIFEST};
 use database::transfer::{Format, order};
-use database::{ledger, queries};
 
 /// Decides what goes where, opens the snapshot, writes each file, and gives the result its name last.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbExport) -> Result<Exit> {
@@ -43,8 +43,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbExport) -
     if flags.raw && environment.name != DEV {
         super::confirm(&environment, "write out its rows as they are?", flags.confirm.as_deref())?;
     }
-    let mut session = Session::open_within(&target, &ledger::purpose("db export"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let mut session = open_own(&target, "db export")?;
     export::begin(&mut session)?;
     let tables = catalog::read(&mut session)?;
     let (chosen, asked) = choose(&tables, &queries, &flags.name)?;

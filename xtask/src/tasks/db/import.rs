@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::flags::DbImport;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{PATIENCE, open_environment, open_own};
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, Finding, Place};
 use crate::workspace::Workspace;
@@ -34,8 +34,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbImport) -
         *given = Some(table.clone());
     }
     let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("db import"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let mut session = open_own(&target, "db import")?;
     let tables = catalog::read(&mut session)?;
     let inputs = open(found, &tables)?;
     let plan = Plan::new(inputs, Vec::new());

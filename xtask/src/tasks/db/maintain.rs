@@ -6,20 +6,17 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::flags::DbMaintain;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{open_environment, open_own};
 use crate::ui::{self, Exit, Failure, suggest};
 use crate::workspace::Workspace;
-use database::ledger;
 use database::lock::{self, Protects};
 use database::maintain::{self, Job};
-use database::session::Session;
 
 /// Runs the statements one by one, then reports what is beyond its threshold.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbMaintain) -> Result<Exit> {
     let jobs = chosen(maintain::read(workspace)?, &flags.name)?;
     let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("db maintain"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let mut session = open_own(&target, "db maintain")?;
     let mut ran = Vec::new();
     if flags.plan {
         let rows: Vec<Vec<String>> = jobs.iter().map(|job| vec![job.file.to_string(), first_line(job)]).collect();

@@ -3,12 +3,11 @@
 use anyhow::Result;
 
 use crate::flags::DbQuery;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{open_environment, open_own};
 use crate::ui::{self, Exit, Failure, suggest};
 use crate::workspace::Workspace;
-use database::session::Session;
+use database::queries;
 use database::transfer::csv;
-use database::{ledger, queries};
 
 const FORMATS: [&str; 3] = ["table", "json", "csv"];
 
@@ -36,9 +35,8 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbQuery) ->
         return Err(Failure::usage(format!("unknown query `{name}`")).hint(hint).into());
     };
     let bound = query.bind(&flags.parameter)?;
-    let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("db query"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let (_, target) = open_environment(workspace, environment)?;
+    let mut session = open_own(&target, "db query")?;
     match format {
         "json" => ui::out(&queries::run_json(&mut session, query, &bound)?),
         "csv" => ui::out(&queries::run_csv(&mut session, query, &bound)?),

@@ -5,14 +5,13 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::flags::DbReset;
-use crate::tasks::migrate::{self, PATIENCE};
+use crate::tasks::migrate::{self, open_own};
 use crate::tasks::services::DEV;
 use crate::tools::files::Lock;
 use crate::ui::{self, Exit, Failure, prompt};
 use crate::workspace::{Environment, Workspace};
+use database::Target;
 use database::lock::{self, Protects};
-use database::session::Session;
-use database::{Target, ledger};
 
 /// Drops dev's database and makes it anew.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) -> Result<Exit> {
@@ -33,8 +32,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbReset) ->
     // A run that was killed may have left no database, or one without its roles.
     target.ensure_running(&step)?;
     step.done_with(&target.describe());
-    let mut session = Session::open_within(&target, &ledger::purpose("db reset"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let mut session = open_own(&target, "db reset")?;
     if !prompt::confirm("drop dev's database with all it holds, and make it anew?", flags.yes)? {
         ui::say("nothing was touched");
         return Ok(Exit::Done);

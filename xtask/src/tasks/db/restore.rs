@@ -9,18 +9,18 @@ use serde_json::{Map, Value, json};
 
 use super::backups::megabytes;
 use crate::flags::DbRestore;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{open_environment, open_own};
 use crate::tasks::services::DEV;
 use crate::tools::files;
 use crate::ui::{self, Exit, Failure, prompt};
 use crate::workspace::{BackupPolicy, Environment, Workspace};
+use database::Target;
 use database::backup::manifest::{self, Manifest};
 use database::backup::scratch::{self, Scratch};
 use database::backup::store::{self, Backup};
 use database::backup::swap;
 use database::lock::{self, Protects};
 use database::session::{Session, identifier};
-use database::{Target, ledger};
 
 /// Checks every file, asks, restores beside, compares, and only then touches the database that is in use.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbRestore) -> Result<Exit> {
@@ -204,9 +204,7 @@ impl Job<'_> {
         if !scratch::exists(maintenance, &self.target.database)? {
             return Ok(None);
         }
-        let mut session = Session::open_within(self.target, &ledger::purpose("db restore"), PATIENCE)?;
-        ledger::check_identity(&mut session, &self.target.environment)?;
-        Ok(Some(session))
+        open_own(self.target, "db restore").map(Some)
     }
 
     fn sweep(&self, maintenance: &mut Session) -> Result<()> {

@@ -5,13 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::flags::DbSeed;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{open_environment, open_own};
 use crate::tasks::services::DEV;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
 use database::lock::{self, Protects};
-use database::session::Session;
-use database::{ledger, seeds};
+use database::seeds;
 
 /// Loads the environment's seeds, all in one transaction; says how many rows that changed.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSeed) -> Result<Exit> {
@@ -23,8 +22,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSeed) -> 
         return Ok(Exit::Done);
     }
     let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("db seed"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let mut session = open_own(&target, "db seed")?;
     super::confirm(&environment, "load its seeds?", flags.confirm.as_deref())?;
     lock::take(&mut session, Protects::Schema, Duration::ZERO)?;
     let step = ui::step(format!("seed {}", environment.name));

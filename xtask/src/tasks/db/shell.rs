@@ -3,19 +3,16 @@
 use anyhow::Result;
 
 use crate::flags::DbShell;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{open_environment, open_own};
 use crate::tools::Cmd;
 use crate::ui::{self, Exit};
 use crate::workspace::Workspace;
 use database::ledger;
-use database::session::Session;
 
 /// Opens psql with the terminal, in the database that is the environment's.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbShell) -> Result<Exit> {
     let (environment, target) = open_environment(workspace, environment)?;
-    let mut session = Session::open_within(&target, &ledger::purpose("db shell"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
-    drop(session);
+    drop(open_own(&target, "db shell")?);
     if environment.is_protected() {
         ui::say(&format!("`{}` is protected: nothing asks before what is typed here is done", environment.name));
     }

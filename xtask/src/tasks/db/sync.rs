@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{export, import};
 use crate::flags::DbSync;
 use crate::services::build;
-use crate::tasks::migrate::{PATIENCE, open_environment};
+use crate::tasks::migrate::{open_environment, open_own};
 use crate::tasks::services::DEV;
 use crate::tools::files::{self, Lock};
 use crate::tools::os;
@@ -16,14 +16,13 @@ use crate::workspace::{Environment, Workspace};
 use database::lock::{self, Protects};
 use database::masking::check::check;
 use database::masking::{Key, Rules};
-use database::session::Session;
+use database::seeds;
 use database::transfer::Format;
 use database::transfer::catalog::{self, Table};
 use database::transfer::export::{Item, begin, manifest, select};
 use database::transfer::files::Input;
 use database::transfer::load::Plan;
 use database::transfer::subset::{Subset, Wish, condition};
-use database::{ledger, seeds};
 
 /// Checks both sides and the rules, reads the masked rows out in one snapshot, and puts them in the place of dev's.
 pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSync) -> Result<Exit> {
@@ -38,19 +37,17 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSync) -> 
     }
     refuse_unless_dev(&Environment::load(workspace, into)?)?;
     let rules = Rules::load(workspace)?;
-    let (source_environment, source) = open_environment(workspace, Some(from))?;
+    let (_, source) = open_environment(workspace, Some(from))?;
     let (environment, target) = open_environment(workspace, Some(into))?;
 
-    let mut out = Session::open_within(&source, &ledger::purpose("db sync"), PATIENCE)?;
-    ledger::check_identity(&mut out, &source_environment.name)?;
+    let mut out = open_own(&source, "db sync")?;
     begin(&mut out)?;
     let there = catalog::read(&mut out)?;
     let subset = Subset::new(&there, wish(&there, flags)?);
     let leaving: Vec<&Table> = subset.tables().collect();
     let masks = check(&mut out, rules, Key::of(&build::hash_key(workspace)?), &there, &leaving)?;
 
-    let mut session = Session::open_within(&target, &ledger::purpose("db sync"), PATIENCE)?;
-    ledger::check_identity(&mut session, &environment.name)?;
+    let mut session = open_own(&target, "db sync")?;
     let here = catalog::read(&mut session)?;
     fits(&leaving, &here, into)?;
     let emptied = emptied(&leaving, &here);
@@ -105,7 +102,7 @@ pub fn run(workspace: &Workspace, environment: Option<&str>, flags: &DbSync) -> 
         import::load_or_explain(workspace, &target, session, &plan)
     });
     files::remove(&workspace.transit())?;
-    // Still under the lock: nobody sees the rows without the seeds that belong to them, and no other run comes between.
+    // Still under the lock: no other run comes between the rows and the seeds that belong to them.
     let mut session = loaded?;
     let step = ui::step(format!("seed {into}"));
     let (loaded, rows) = seeds::load_counting(&mut session, workspace, &environment)?;

@@ -41,6 +41,13 @@ use database::session::Session;
 /// How long the server may take to answer, unless `--wait` says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A session in an environment's database for a task; refused (exit 3) when the database says that it is another's.
+pub fn open_own(target: &Target, task: &str) -> Result<Session> {
+    let mut session = Session::open_within(target, &ledger::purpose(task), PATIENCE)?;
+    ledger::check_identity(&mut session, &target.environment)?;
+    Ok(session)
+}
+
 /// The environment and its database; started where it runs here.
 pub fn open_environment(workspace: &Workspace, name: Option<&str>) -> Result<(Environment, Target)> {
     let environment = Environment::load(workspace, name.unwrap_or(super::services::DEV))?;

@@ -46,13 +46,16 @@ enum Found {
     Nothing,
 }
 
-pub(crate) fn all(tree: &Tree, said: Vec<Spoken>) -> Vec<Reference> {
+pub(crate) fn all(tree: &Tree, said: &[Spoken]) -> Vec<Reference> {
     let mut runtime = Runtime::of(tree);
     let aliases = Aliases::of(tree);
     let sites = places::sites(tree);
     let mut files: Vec<File> = said
-        .into_iter()
-        .map(|(id, _, said)| File { id, places: Places::of(tree, &sites, tree.path(id)), found: Vec::new(), said })
+        .iter()
+        .map(|(id, _, said)| {
+            let places = Places::of(tree, &sites, tree.path(*id));
+            File { id: *id, places, found: Vec::new(), said: Arc::clone(said) }
+        })
         .collect();
     files.extend(links(tree, &sites));
     files.sort_by_key(|file| file.id);
