@@ -148,7 +148,7 @@ fn lines_of_json_are_checked_one_by_one() {
         .says("5 rows were not taken")
         .says(":2:1: error: invalid input");
     run.says(":3:1: error: it lacks the key `v`").says(":4:1: error: not a JSON object").says(":6:1: error: not JSON");
-    bench.sandbox.write("t.strict.jsonl", "{\"id\":4,\"v\":\"c\",\"k\":1}\n");
+    bench.sandbox.write("t.strict.jsonl", "{\"id\":3,\"v\":\"b\"}\n{\"id\":4,\"v\":\"c\",\"k\":1}\n");
     bench.xtask("db import t.strict.jsonl").exits(3).says("has the key `k`");
     assert_eq!(bench.ask("select count(*) from t.strict"), "0");
 }
